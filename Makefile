@@ -1,0 +1,91 @@
+# The one command surface: what a person types, what CI runs and what the README names. `make` alone lists it.
+# Nothing outside .venv and the system's temporary folder is written.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types bench lock clean
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+SHELL := /bin/sh
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+CACHE := $(CURDIR)/$(VENV)/.cache
+STAMP := $(VENV)/.installed
+HOME_MARK := $(VENV)/.home
+ARGS  ?=
+
+# Caches that have no key in pyproject.toml (pytest, mypy and ruff have theirs there).
+export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
+export PIP_CACHE_DIR := $(CACHE)/pip
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# An environment holds absolute paths: one that was moved or copied here is made anew.
+ifneq ($(shell cat $(HOME_MARK) 2>/dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+endif
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
+
+setup: $(STAMP) ## make .venv from the lock (PYTHON=… chooses the interpreter); instant when nothing changed
+	@echo "ready: $(VENV)"
+
+demo: $(STAMP) ## the whole flow on this machine, no Docker, no Java (ARGS="--keep --data DIR")
+	@$(BIN)/stillwatch demo $(ARGS)
+
+test: $(STAMP) ## every test (ARGS="tests/base -k name" narrows)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## ruff, the order of the rooms, the Dockerfile
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/lint-imports --no-logo --cache-dir "$(CACHE)/import-linter"
+	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint --failure-threshold style infra/docker/Dockerfile; \
+	else echo "hadolint: no wheel for this machine, Dockerfile not linted"; fi
+
+types: $(STAMP) ## mypy, strict
+	@$(BIN)/python -m mypy
+
+bench: $(STAMP) ## throughput and CPU by role, beside plain Faust + River (ARGS="--help" lists options)
+	@$(BIN)/stillwatch bench throughput $(ARGS)
+
+lock: | $(BIN)/uv ## pin the dependencies anew, with hashes, for every Python (ARGS=--upgrade takes newer ones)
+	@set -e; \
+	compile() { $(BIN)/uv --no-config --cache-dir "$(CACHE)/uv" pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-emit-index-url $(ARGS) "$$@"; }; \
+	compile pyproject.toml -o requirements/product.txt; \
+	compile pyproject.toml --extra embedded --group dev -c requirements/product.txt -o requirements/dev.txt; \
+	echo hatchling | compile - -c requirements/dev.txt -o requirements/build.txt
+
+$(BIN)/uv: # not through the stamp: a lock that lags behind pyproject.toml is what `lock` repairs
+	@$(MAKE) setup
+
+clean: ## remove .venv, with every cache in it
+	@rm -rf $(VENV)
+
+# 1 interpreter, 2 empty environment, 3 locked packages, 4 this package (editable), 5 self-check and warm kernels.
+$(STAMP): requirements/dev.txt pyproject.toml
+	@set -e; \
+	if [ "$$(cat $(HOME_MARK) 2>/dev/null)" != "$(CURDIR)" ]; then \
+	  found=; \
+	  for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+	    if "$$python" -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+	      >/dev/null 2>&1; then found=$$python; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "make setup: no Python 3.11, 3.12 or 3.13 with its venv module among: $(PYTHON) python3.13 python3.12 python3.11 python3." >&2; \
+	    echo "Install one (Debian, Ubuntu: apt-get install python3 python3-venv), or name it: make setup PYTHON=/path/to/python3" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "setup: $(VENV) with $$("$$found" --version)"; \
+	  "$$found" -m venv --clear $(VENV); \
+	  printf '%s\n' 'import sys; sys.pycache_prefix = sys.prefix + "/.cache/pycache"' \
+	    > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pycache_prefix.pth"; \
+	  printf '%s\n' "$(CURDIR)" > $(HOME_MARK); \
+	fi; \
+	echo "setup: packages of requirements/dev.txt, each checked against its hash"; \
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt; \
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .; \
+	$(BIN)/python -m pip check --quiet; \
+	$(BIN)/stillwatch --version; \
+	rm -rf "$(CACHE)/pip"; \
+	touch $(STAMP)

@@ -1,0 +1,1 @@
+"""The heart: the book of one frames partition, `step(frame) -> effects`."""

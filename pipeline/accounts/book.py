@@ -1,0 +1,571 @@
+"""The book of one frames partition: every account's state, and `step(offset, frame) -> effects`, the only way to change it.
+
+One step, in order (the numbers stand again in the body):
+1. check that the frame belongs to this book and comes next;
+2. source positions decide which rows are new, the ring which are repeats;
+3. each account of the frame gets a slot (unpacked if it was cold, fresh if unseen);
+4. rows run in order up to the next tick of event time: features, then the closed blocks are judged, then rollups;
+5. at a tick (an event-time hour has passed): open blocks close by the clock, quiet episodes end, epochs turn;
+6. cold accounts are packed when too many are live.
+
+Nothing depends on where frames begin or end, nor on which accounts are packed: `tests/accounts` holds it to that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import orjson
+
+from pipeline.accounts.positions import Positions
+from pipeline.accounts.record import STATE_VERSION, AccountRecord, Marker, decode_account, decode_marker, encode_state
+from pipeline.accounts.ring import CHUNK, Ring
+from pipeline.accounts.rollups import Rollups
+from pipeline.accounts.watermark import Watermarks
+from pipeline.base.errors import CodecError, LineageError, StillwatchError
+from pipeline.base.hashing import HASH_NAME
+from pipeline.events.alert import EvidenceEvent
+from pipeline.events.outputs import HOUR_MS
+from pipeline.features.kernel import DAY_HOURS, MIN_BLOCK, apply_events, close_open, new_blocks
+from pipeline.features.row import ROW
+from pipeline.scoring.judge import Judge
+from pipeline.scoring.mind import Mind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from pipeline.base.settings import DetectSettings
+    from pipeline.events.alert import Alert
+    from pipeline.events.frame import Columns, Frame, FrameHeader, Segment
+    from pipeline.events.outputs import Rollup
+
+LATE_MS = HOUR_MS
+OPERATIONAL = frozenset({"checkpoint_interval_s", "checkpoint_frames", "max_hot_accounts"})
+"""Detect settings that do not shape state or decisions."""
+
+
+class HoleError(StillwatchError):
+    """A frame beyond the next one: the reader must seek back."""
+
+
+class Effects(NamedTuple):
+    """What a step wants done. Rollups wait for the checkpoint (`Book.checkpoint`)."""
+
+    alerts: list[Alert]
+    alert_rows: list[int]
+    """For each alert the frame row whose event decided it, −1 for the clock."""
+    applied: int
+    duplicates: int
+    conflicts: int
+    late: int
+
+
+class Checkpoint(NamedTuple):
+    """A consistent cut: write `rollups`, then `records`, then `marker`, each acknowledged before the next."""
+
+    rollups: list[Rollup]
+    records: list[tuple[bytes, bytes]]
+    """State key → value."""
+    marker: tuple[bytes, bytes]
+    superseded: list[bytes]
+    """Keys to tombstone once the marker is durable."""
+
+
+_NO_EFFECTS = Effects([], [], 0, 0, 0, 0)
+
+
+def settings_digest(settings: DetectSettings) -> str:
+    """Digest of everything in the settings that shapes state or decisions."""
+    shaping = settings.model_dump(mode="json", exclude=set(OPERATIONAL))
+    return hashlib.sha256(orjson.dumps(shaping, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def account_key(account_id: str, version: int) -> bytes:
+    """State key of an account's record: readable prefix, account, version."""
+    return b"a" + account_id.encode("utf-8", "surrogatepass") + b"\0" + version.to_bytes(8, "big")
+
+
+def numbered_key(prefix: bytes, version: int, number: int = 0) -> bytes:
+    """State key of a ring chunk (`r`), the judge (`j`) or a marker (`m`)."""
+    return prefix + number.to_bytes(8, "big") + version.to_bytes(8, "big")
+
+
+class Book:
+    """State of one frames partition; see the module."""
+
+    def __init__(self, partition: int, partitions: int, settings: DetectSettings, frames_topic_id: str = "") -> None:
+        self.partition = partition
+        self.frames_topic_id = frames_topic_id
+        self.partitions = partitions
+        self.settings = settings
+        self.applied = -1
+        self.source_topic = ""
+        self.positions = Positions()
+        self.watermarks = Watermarks()
+        self.judge = Judge(settings)
+        self._ring = Ring(settings.dedupe_ring)
+        self._rollups = Rollups(partition)
+        self._tick_ms = -1
+        self._blocks = new_blocks(256)
+        # accounts, live ones by slot
+        self._slot: dict[str, int] = {}
+        self._ids: list[str] = []
+        self._minds: list[Mind] = []
+        self._rows = np.zeros(256, ROW)
+        self._version = np.zeros(256, np.int64)  # frames offset of the last change
+        self._saved = np.full(256, -1, np.int64)  # version in the last checkpoint, −1 none
+        self._used_at = np.zeros(256, np.int64)  # frames offset of the last use, for choosing what to pack
+        self._free: list[int] = []
+        # packed accounts: (record, version, saved version)
+        self._cold: dict[str, tuple[bytes, int, int]] = {}
+        self._cold_dirty: set[str] = set()  # packed since the last checkpoint with unsaved changes
+        self._cold_due: dict[str, int] = {}  # packed with an open block or episode: event time at which the clock wants them
+        # what the last checkpoint wrote
+        self._saved_ring = 0
+        self._ring_version = -1
+        self._saved_chunks: dict[int, bytes] = {}
+        self._saved_judge: bytes | None = None
+        self._saved_marker: bytes | None = None
+        self._garbage: list[bytes] = []  # superseded keys that recovery found
+
+    # ---- reading
+
+    @property
+    def accounts(self) -> tuple[int, int]:
+        """(live, packed) accounts."""
+        return len(self._slot), len(self._cold)
+
+    @property
+    def watermark_ms(self) -> int:
+        """Event time of the partition, −1 before the first event."""
+        return self.watermarks.now_ms
+
+    # ---- the step
+
+    def step(self, offset: int, frame: Frame) -> Effects:
+        """Apply the frame at `offset`. Lower offsets than the next are skipped (their effects were already produced).
+
+        Raises:
+            HoleError: `offset` is beyond `applied + 1`.
+            LineageError: the frame belongs to another topic, partition count or hash.
+        """
+        header, columns = frame
+        self._check(offset, header)  # 1
+        if offset <= self.applied:
+            return _NO_EFFECTS
+        take = np.ones(header.rows, np.bool_)
+        segments = list(self.positions.accept(header, columns.offset, take))  # 2
+        applies = take.copy()  # repeats still move time
+        conflict = self._ring.dedupe(columns.identity, columns.content, take)
+        if take.any():
+            self._ring_version = offset
+        slots = self._slots_of(header, columns, take, offset)  # 3
+        run = _Run(offset, header, columns, slots, segments)
+        late = 0
+        for segment, lo, hi in segments:
+            late += self._run_segment(run, segment, lo, hi, take, applies)
+        self.applied = offset
+        effects = Effects(run.alerts, run.alert_rows, int(take.sum()), int(applies.sum() - take.sum()), int(conflict.sum()), late)
+        if len(self._slot) > self.settings.max_hot_accounts * 5 // 4:
+            self._pack_cold(self.settings.max_hot_accounts)  # 6
+        return effects
+
+    def _check(self, offset: int, header: FrameHeader) -> None:
+        where = f"frames[{self.partition}]@{offset}"
+        if header.frames_partition != self.partition or header.frames_partitions != self.partitions or header.hash_name != HASH_NAME:
+            raise LineageError(
+                f"the frame is of partition {header.frames_partition}/{header.frames_partitions} ({header.hash_name}), "
+                f"this book of {self.partition}/{self.partitions} ({HASH_NAME})",
+                location=where,
+                next_step="the partition count is fixed at `init`: start a new prefix and replay",
+            )
+        if self.source_topic and header.source_topic != self.source_topic:
+            raise LineageError(f"the frame reads {header.source_topic}, this book {self.source_topic}", location=where)
+        if offset > self.applied + 1:
+            raise HoleError(f"frame {offset} while {self.applied + 1} comes next", location=where)
+        self.source_topic = header.source_topic
+
+    def _run_segment(self, run: _Run, segment: Segment, lo: int, hi: int, take: NDArray[np.bool_], applies: NDArray[np.bool_]) -> int:
+        columns = run.columns
+        source = self.watermarks.source(segment.partition)
+        late = 0
+        while lo < hi:  # 4
+            stop = self.watermarks.advance(
+                source, columns.occurred_at_ms, columns.account_hash, columns.account, applies, lo, hi, self._next_tick()
+            )
+            late += self._run_rows(run, segment.partition, lo, stop, take)
+            lo = stop
+            self._tick(run)
+        self.watermarks.hint(source, segment.watermark_ms)
+        self._tick(run)
+        return late
+
+    def _run_rows(self, run: _Run, source_partition: int, lo: int, hi: int, take: NDArray[np.bool_]) -> int:
+        columns, slots = run.columns, run.slots
+        self._reserve_blocks(2 * (hi - lo))
+        count = int(apply_events(self._rows, columns, slots, lo, hi, self.settings.block_requests, self._blocks, 0))
+        self._rollups.apply(columns, slots, lo, hi, run.offset, self._ids)
+        self._judge(run, count, _Notes(run, source_partition, lo, hi, self._minds))
+        behind = columns.occurred_at_ms[lo:hi] < self._tick_ms - LATE_MS
+        return int((behind & take[lo:hi]).sum())
+
+    def _judge(self, run: _Run, count: int, notes: _Notes | None) -> None:
+        blocks = self._blocks
+        prepared = self.judge.prepare(blocks, 0, count)
+        order = range(count)
+        if notes is None:  # the clock's order: by account, not by slot
+            order = sorted(order, key=lambda k: self._ids[blocks.slot[k]])  # type: ignore[assignment]
+        for k in order:
+            slot = int(blocks.slot[k])
+            mind = self._minds[slot]
+            if notes is not None:
+                notes.up_to(slot, int(blocks.event[k]))
+            alerts = self.judge.decide(prepared, k, blocks, mind, self._ids[slot])
+            self._rollups.raise_risk(slot, int(blocks.closed_ms[k]), mind.risk, run.offset)
+            self._version[slot] = run.offset
+            run.emit(alerts, int(blocks.event[k]))
+        if notes is not None:
+            notes.rest()
+
+    # ---- event time
+
+    def _next_tick(self) -> int:
+        """Watermark at which the next hour is over, its allowed lateness included."""
+        return self._tick_ms + HOUR_MS + self.settings.allowed_lateness_s * 1_000 if self._tick_ms >= 0 else 0
+
+    def _tick(self, run: _Run) -> None:
+        now_ms = self.watermarks.now_ms
+        if now_ms < self._next_tick() or now_ms < 0:
+            return
+        hour_ms = (now_ms - self.settings.allowed_lateness_s * 1_000) // HOUR_MS * HOUR_MS
+        first = self._tick_ms < 0
+        epoch_ms = self.settings.epoch_s * 1_000
+        before, self._tick_ms = self._tick_ms, hour_ms
+        self._rollups.hour = hour_ms // HOUR_MS
+        if first:
+            return
+        for account_id in [a for a, due_ms in self._cold_due.items() if due_ms <= hour_ms]:  # 5
+            self._live(account_id, run.offset)
+        slots = np.array(sorted(self._slot.values()), np.int32)
+        self._reserve_blocks(len(slots))
+        self._judge(run, int(close_open(self._rows, slots, hour_ms, self._blocks, 0)), None)
+        for slot in sorted((s for s in self._slot.values() if 0 < self._minds[s].deadline_ms <= hour_ms), key=self._ids.__getitem__):
+            run.emit(self.judge.expire(self._ids[slot], self._minds[slot], hour_ms), -1)
+            self._version[slot] = run.offset
+        if hour_ms // epoch_ms > before // epoch_ms:
+            self.judge.end_epoch(hour_ms // epoch_ms)
+
+    def _reserve_blocks(self, capacity: int) -> None:
+        if len(self._blocks.slot) < capacity:
+            self._blocks = new_blocks(2 * capacity)
+
+    # ---- accounts
+
+    def _slots_of(self, header: FrameHeader, columns: Columns, take: NDArray[np.bool_], offset: int) -> NDArray[np.int32]:
+        """Slot of each row's account, −1 for rows that do not apply."""
+        by_account = np.full(len(header.accounts) + 1, -1, np.int32)
+        for index in np.unique(columns.account[take]).tolist():
+            by_account[index] = self._live(header.accounts[index], offset)
+        touched = by_account[by_account >= 0]
+        self._version[touched] = offset
+        self._used_at[touched] = offset
+        slots = np.full(header.rows, -1, np.int32)
+        slots[take] = by_account[columns.account[take]]
+        return slots
+
+    def _live(self, account_id: str, offset: int) -> int:
+        """Slot of an account, unpacking or creating it."""
+        slot = self._slot.get(account_id)
+        if slot is not None:
+            return slot
+        slot = self._free.pop() if self._free else len(self._ids)
+        if slot == len(self._ids):
+            self._ids.append("")
+            self._minds.append(Mind.fresh())
+            if slot == len(self._rows):
+                rows = np.zeros(2 * slot, ROW)
+                _bytes(rows)[:slot] = _bytes(self._rows)
+                self._rows = rows
+                self._version = np.concatenate((self._version, np.zeros(slot, np.int64)))
+                self._saved = np.concatenate((self._saved, np.full(slot, -1, np.int64)))
+                self._used_at = np.concatenate((self._used_at, np.zeros(slot, np.int64)))
+        self._slot[account_id] = slot
+        self._ids[slot] = account_id
+        packed = self._cold.pop(account_id, None)
+        if packed is None:
+            _bytes(self._rows)[slot] = 0
+            self._minds[slot] = Mind.fresh()
+            self._version[slot], self._saved[slot] = offset, -1
+            self._rollups.unpack(slot, 0, b"")
+        else:
+            data, self._version[slot], self._saved[slot] = packed
+            self._cold_dirty.discard(account_id)
+            self._cold_due.pop(account_id, None)
+            record = decode_account(data)
+            if len(record.row) != ROW.itemsize:
+                raise CodecError(f"account record has a feature row of {len(record.row)} bytes, {ROW.itemsize} expected")
+            _bytes(self._rows)[slot] = np.frombuffer(record.row, np.uint8)
+            self._minds[slot] = Mind.unpack(record.mind)
+            self._rollups.unpack(slot, record.arrival_epoch, record.cells)
+        self._used_at[slot] = offset
+        return slot
+
+    def _pack(self, slot: int) -> bytes:
+        epoch, cells = self._rollups.pack(slot)
+        row, mind = self._rows[slot], self._minds[slot]
+        return encode_state(AccountRecord(STATE_VERSION, _bytes(self._rows)[slot].tobytes(), mind.pack(), epoch, cells, _due_ms(row, mind)))
+
+    def _pack_cold(self, keep: int) -> None:
+        """Pack the least recently used accounts until `keep` are live."""
+        slots = np.array(list(self._slot.values()), np.int64)
+        for slot in slots[np.argsort(self._used_at[slots], kind="stable")][: len(slots) - keep].tolist():
+            account_id = self._ids[slot]
+            version, saved = int(self._version[slot]), int(self._saved[slot])
+            self._cold[account_id] = (self._pack(slot), version, saved)
+            if version != saved:
+                self._cold_dirty.add(account_id)
+            if due_ms := _due_ms(self._rows[slot], self._minds[slot]):
+                self._cold_due[account_id] = due_ms
+            self._rollups.drop(slot, account_id)
+            del self._slot[account_id]
+            self._ids[slot] = ""
+            self._version[slot] = self._saved[slot] = -1
+            self._free.append(slot)
+
+    # ---- checkpoints
+
+    def checkpoint(self) -> Checkpoint:
+        """A consistent cut of everything that changed since the last one. Marks it saved: write it or die."""
+        records: list[tuple[bytes, bytes]] = []
+        superseded, self._garbage = self._garbage, []
+        rollups = self._rollups.drain(self._ids)
+        for slot in np.flatnonzero(self._version[: len(self._ids)] != self._saved[: len(self._ids)]).tolist():
+            account_id, version = self._ids[slot], int(self._version[slot])
+            self._save(records, superseded, account_id, self._pack(slot), version, int(self._saved[slot]))
+            self._saved[slot] = version
+        for account_id in sorted(self._cold_dirty):
+            data, version, saved = self._cold[account_id]
+            self._save(records, superseded, account_id, data, version, saved)
+            self._cold[account_id] = (data, version, version)
+        self._cold_dirty.clear()
+        self._save_ring(records, superseded)
+        judge_key = numbered_key(b"j", self.applied)
+        if judge_key != self._saved_judge:
+            records.append((judge_key, self.judge.pack()))
+            superseded.extend(filter(None, (self._saved_judge, self._saved_marker)))
+        self._saved_judge = judge_key
+        marker_key = self._saved_marker = numbered_key(b"m", self.applied)
+        marker = Marker(
+            format=STATE_VERSION,
+            applied=self.applied,
+            frames_topic_id=self.frames_topic_id,
+            frames_partitions=self.partitions,
+            hash_name=HASH_NAME,
+            source_topic=self.source_topic,
+            settings_digest=settings_digest(self.settings),
+            positions=[p for _, p in sorted(self.positions.by_partition.items())],
+            watermarks=self.watermarks.snapshot(),
+            tick_ms=self._tick_ms,
+            ring_size=self._ring.size,
+            ring_head=self._ring.head,
+            accounts=len(self._slot) + len(self._cold),
+        )
+        return Checkpoint(rollups, records, (marker_key, encode_state(marker)), superseded)
+
+    @staticmethod
+    def _save(records: list[tuple[bytes, bytes]], superseded: list[bytes], account_id: str, data: bytes, version: int, saved: int) -> None:
+        records.append((account_key(account_id, version), data))
+        if saved >= 0:
+            superseded.append(account_key(account_id, saved))
+
+    def _save_ring(self, records: list[tuple[bytes, bytes]], superseded: list[bytes]) -> None:
+        head = self._ring.head
+        if head > self._saved_ring:
+            for number in range(self._saved_ring // CHUNK, (head - 1) // CHUNK + 1):
+                if old := self._saved_chunks.get(number):
+                    superseded.append(old)
+                key = self._saved_chunks[number] = numbered_key(b"r", self._ring_version, number)
+                records.append((key, self._ring.chunk(number)))
+            self._saved_ring = head
+        for number in [n for n in self._saved_chunks if n < self._ring.oldest_chunk]:
+            superseded.append(self._saved_chunks.pop(number))
+
+    @classmethod
+    def restore(
+        cls,
+        partition: int,
+        partitions: int,
+        settings: DetectSettings,
+        records: Iterable[tuple[bytes, bytes]],
+        frames_topic_id: str = "",
+    ) -> Book:
+        """The book as of the highest marker among `records` (state keys and values in log order, tombstones left out).
+
+        Raises:
+            LineageError: the state was written under another partition count, hash or settings.
+            NewerFormatError: by a newer program.
+            CodecError: it does not decode or is incomplete.
+        """
+        book = cls(partition, partitions, settings, frames_topic_id)
+        by_kind: dict[bytes, dict[bytes, bytes]] = {b"a": {}, b"r": {}, b"j": {}, b"m": {}}
+        for key, value in records:
+            by_kind.setdefault(key[:1], {})[key] = value
+        if not by_kind[b"m"]:
+            return book
+        marker_key = max(by_kind[b"m"])
+        marker = decode_marker(by_kind[b"m"][marker_key])
+        book._accept_marker(marker)
+        for account_id, (version, _, value) in _newest(by_kind[b"a"], marker.applied, book._garbage).items():
+            book._cold[account_id.decode("utf-8", "surrogatepass")] = (value, version, version)
+        if len(book._cold) < marker.accounts:
+            raise CodecError(f"the marker at {marker.applied} counts {marker.accounts} accounts, the state log holds {len(book._cold)}")
+        for account_id, (value, _, _) in book._cold.items():
+            if due_ms := decode_account(value).due_ms:
+                book._cold_due[account_id] = due_ms
+        book._restore_ring(marker, by_kind[b"r"])
+        judge_key = numbered_key(b"j", marker.applied)
+        if judge_key not in by_kind[b"j"]:
+            raise CodecError(f"the calibration at {marker.applied} is missing from the state log")
+        book.judge.unpack(by_kind[b"j"][judge_key])
+        book._saved_judge, book._saved_marker = judge_key, marker_key
+        for kind, kept in ((b"j", judge_key), (b"m", marker_key)):
+            book._garbage += [key for key in by_kind[kind] if key != kept and int.from_bytes(key[-8:], "big") <= marker.applied]
+        return book
+
+    def _accept_marker(self, marker: Marker) -> None:
+        mine = (self.partitions, HASH_NAME, settings_digest(self.settings))
+        theirs = (marker.frames_partitions, marker.hash_name, marker.settings_digest)
+        if mine != theirs:
+            raise LineageError(
+                f"the state was written with partitions, hash, settings digest {theirs}, this worker has {mine}",
+                location=f"state[{self.partition}]",
+                next_step="restore the detect settings it was written with, or start a new prefix and replay the frames",
+            )
+        if self.frames_topic_id != marker.frames_topic_id:
+            raise LineageError(
+                f"the frames topic was recreated: its id is {self.frames_topic_id}, the state was built from {marker.frames_topic_id}",
+                location=f"state[{self.partition}]",
+                next_step="start with a new prefix, or reset this one with `stillwatch init --reset-state`",
+            )
+        self.applied = marker.applied
+        self.source_topic = marker.source_topic
+        self.positions.by_partition = {p.partition: p for p in marker.positions}
+        self.watermarks.restore(marker.watermarks)
+        self._tick_ms = marker.tick_ms
+        self._rollups.hour = max(marker.tick_ms, 0) // HOUR_MS
+
+    def _restore_ring(self, marker: Marker, chunks: dict[bytes, bytes]) -> None:
+        newest = _newest(chunks, marker.applied, self._garbage)
+        by_number = {int.from_bytes(number, "big"): record for number, record in newest.items()}
+        self._ring.restore(marker.ring_head, {number: value for number, (_, _, value) in by_number.items()})
+        self._saved_ring = marker.ring_head
+        self._saved_chunks = {number: key for number, (_, key, _) in by_number.items()}
+        self._ring_version = max((version for version, _, _ in by_number.values()), default=-1)
+
+
+def _newest(records: dict[bytes, bytes], applied: int, garbage: list[bytes]) -> dict[bytes, tuple[int, bytes, bytes]]:
+    """Per subject the highest version at or below `applied` → (version, key, value); the lower ones go to `garbage`.
+
+    A key is one kind byte, the subject (for accounts closed by a zero byte), 8 bytes of version.
+    """
+    best: dict[bytes, tuple[int, bytes, bytes]] = {}
+    for key, value in records.items():
+        version = int.from_bytes(key[-8:], "big")
+        if version > applied:
+            continue
+        subject = key[1:-9] if key[:1] == b"a" else key[1:-8]
+        known = best.get(subject)
+        if known is None or known[0] < version:
+            if known is not None:
+                garbage.append(known[1])
+            best[subject] = (version, key, value)
+        else:
+            garbage.append(key)
+    return best
+
+
+def _bytes(rows: NDArray[np.void]) -> NDArray[np.uint8]:
+    """Rows as bytes [n, ROW.itemsize]: copying by fields would leave the padding between them undefined."""
+    return rows.view(np.uint8).reshape(len(rows), ROW.itemsize)
+
+
+def _due_ms(row: np.void, mind: Mind) -> int:
+    """Event time at which the clock must look at the account, 0: never."""
+    due = [mind.deadline_ms] if mind.deadline_ms else []
+    if row["block_requests"]:
+        hour = int(row["block_hour"]) + 1
+        due.append(HOUR_MS * (hour if row["block_requests"] >= MIN_BLOCK else -(-hour // DAY_HOURS) * DAY_HOURS))
+    return min(due, default=0)
+
+
+class _Run:
+    """One step's frame and what it produced so far."""
+
+    def __init__(
+        self, offset: int, header: FrameHeader, columns: Columns, slots: NDArray[np.int32], segments: list[tuple[Segment, int, int]]
+    ) -> None:
+        self.offset = offset
+        self.header = header
+        self.columns = columns
+        self.slots = slots
+        self.segments = segments
+        self.alerts: list[Alert] = []
+        self.alert_rows: list[int] = []
+
+    def emit(self, alerts: list[Alert], row: int) -> None:
+        self.alerts += alerts
+        self.alert_rows += [row] * len(alerts)
+
+    def evidence(self, source_partition: int, row: int) -> EvidenceEvent:
+        c, symbols = self.columns, self.header.symbols
+        return EvidenceEvent(
+            event_id=symbols[c.event_id[row]],
+            occurred_at_ms=int(c.occurred_at_ms[row]),
+            conversation_id=symbols[c.conversation_id[row]],
+            position=f"{source_partition}:{c.offset[row]}",
+        )
+
+
+class _Notes:
+    """Tells watched minds about their events, in row order, interleaved with the blocks that turn watching on and off."""
+
+    def __init__(self, run: _Run, source_partition: int, lo: int, hi: int, minds: list[Mind]) -> None:
+        self._run = run
+        self._source = source_partition
+        self._hi = hi
+        self._minds = minds
+        self._slots = run.slots[lo:hi]
+        self._lo = lo
+        self._rows: dict[int, Iterator[int]] = {}
+        self._next: dict[int, int] = {}
+        present = np.unique(self._slots[self._slots >= 0]).tolist()
+        self._present = present
+        order = np.argsort(self._slots, kind="stable")
+        ranked = self._slots[order]
+        starts = np.searchsorted(ranked, present)
+        stops = np.searchsorted(ranked, present, side="right")
+        self._order = order
+        self._range = {slot: [int(a), int(b)] for slot, a, b in zip(present, starts, stops, strict=True)}
+
+    def up_to(self, slot: int, row: int) -> None:
+        """Note the slot's events up to `row` (inclusive), if it is watched; either way they are behind us."""
+        span = self._range.get(slot)
+        if span is None:
+            return
+        at, stop = span
+        mind = self._minds[slot]
+        while at < stop and (event := int(self._order[at]) + self._lo) <= row:
+            if mind.watch:
+                mind.note(self._run.evidence(self._source, event))
+            at += 1
+        span[0] = at
+
+    def rest(self) -> None:
+        """Note what is left."""
+        for slot in self._present:
+            if self._minds[slot].watch:
+                self.up_to(slot, self._hi)

@@ -1,0 +1,89 @@
+"""Packed forms: one account, and the marker that makes a checkpoint. Versioned; a newer version is refused."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pipeline.accounts.positions import Position
+from pipeline.accounts.watermark import Source
+from pipeline.base.errors import CodecError, NewerFormatError
+
+STATE_VERSION = 1
+
+
+class AccountRecord(msgspec.Struct, frozen=True, array_like=True):
+    """Everything a partition knows of one account: exact bytes, equal when they come back."""
+
+    format: int
+    row: bytes
+    """The account's feature record, `features.ROW`."""
+    mind: bytes
+    """Models, evidence and episodes, `scoring.Mind`."""
+    arrival_epoch: int
+    cells: bytes
+    """Rollup cells of that arrival epoch."""
+    due_ms: int
+    """Event time at which the clock must look at the account (an open block or episode ends), 0: never."""
+
+
+class Marker(msgspec.Struct, frozen=True, array_like=True):
+    """The end of a checkpoint: with it, everything at or below `applied` is the state."""
+
+    format: int
+    applied: int
+    """Frames offset of the last applied frame."""
+    frames_topic_id: str
+    frames_partitions: int
+    hash_name: str
+    source_topic: str
+    settings_digest: str
+    positions: list[Position]
+    watermarks: list[Source]
+    tick_ms: int
+    ring_size: int
+    ring_head: int
+    accounts: int
+    """Accounts known: recovery that finds fewer is incomplete."""
+
+
+def encode_state(record: AccountRecord | Marker) -> bytes:
+    """Record → bytes, deterministic."""
+    return msgspec.msgpack.encode(record)
+
+
+_ACCOUNT = msgspec.msgpack.Decoder(AccountRecord)
+_MARKER = msgspec.msgpack.Decoder(Marker)
+
+
+def decode_account(data: bytes) -> AccountRecord:
+    """Bytes → account record.
+
+    Raises:
+        NewerFormatError: a newer program wrote it.
+        CodecError: it does not decode.
+    """
+    _check(data, "account record")
+    try:
+        return _ACCOUNT.decode(data)
+    except msgspec.MsgspecError as err:
+        raise CodecError(f"account record does not decode: {err}") from None
+
+
+def decode_marker(data: bytes) -> Marker:
+    """Bytes → marker; raises as `decode_account`."""
+    _check(data, "marker")
+    try:
+        return _MARKER.decode(data)
+    except msgspec.MsgspecError as err:
+        raise CodecError(f"marker does not decode: {err}") from None
+
+
+def _check(data: bytes, what: str) -> None:
+    try:
+        version = msgspec.msgpack.decode(data)[0]
+    except (msgspec.MsgspecError, TypeError, IndexError, KeyError) as err:
+        raise CodecError(f"{what} does not decode: {err}") from None
+    if version > STATE_VERSION:
+        raise NewerFormatError(
+            f"{what} has state version {version}; this program reads up to {STATE_VERSION}", next_step="upgrade this worker"
+        )

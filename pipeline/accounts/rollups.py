@@ -1,0 +1,240 @@
+"""Hourly sums per account, absolute within one arrival epoch, so that a repeat changes nothing and memory is bounded.
+
+An account's cells (one per event hour) belong to an arrival epoch: the watermark's hour when they were opened, refined by
+a sequence number that grows when one account touches more than `MAX_CELLS` hours in it. The account's first event in a
+later arrival epoch makes them final and forgotten; an event for an old hour then opens a new cell under the new epoch,
+and the reader sums epochs. An untouched account does not change, so its packed bytes are a function of its last event.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.base.jit import kernel
+from pipeline.events.outputs import HOUR_MS, Rollup
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pipeline.events.frame import Columns
+
+MAX_CELLS = 64
+MAX_MODELS = 16
+SEQUENCE_BITS = 20
+
+CELL = np.dtype(
+    [
+        ("hour_ms", "<i8"),
+        ("version", "<i8"),
+        ("requests", "<i8"),
+        ("input_tokens", "<i8"),
+        ("output_tokens", "<i8"),
+        ("reasoning_tokens", "<i8"),
+        ("cached_input_tokens", "<i8"),
+        ("errors", "<i8"),
+        ("risk", "<f8"),
+        ("models", "<u8", (MAX_MODELS,)),
+        ("model_count", "<i4"),
+        ("next", "<i4"),  # index of the account's next cell, −1 at the end; not part of a packed record's meaning
+    ]
+)
+
+
+@kernel
+def _find_cell(cells: NDArray[np.void], head: int, hour_ms: int) -> tuple[int, int]:
+    """Index of the account's cell for `hour_ms` (−1: none) and the number of its cells."""
+    count = 0
+    at = head
+    while at >= 0:
+        if cells[at]["hour_ms"] == hour_ms:
+            return at, count
+        count += 1
+        at = cells[at]["next"]
+    return -1, count
+
+
+@kernel
+def _apply(
+    cells: NDArray[np.void],
+    used: int,
+    owner: NDArray[np.int32],
+    dirty: NDArray[np.bool_],
+    head: NDArray[np.int32],
+    columns: Columns,
+    slots: NDArray[np.int32],
+    lo: int,
+    hi: int,
+    version: int,
+) -> tuple[int, int]:
+    """Add rows → (row at which it stopped, cells used); it stops early where an account has too many cells."""
+    for row in range(lo, hi):
+        slot = slots[row]
+        if slot < 0:
+            continue
+        hour_ms = columns.occurred_at_ms[row] // HOUR_MS * HOUR_MS
+        at, count = _find_cell(cells, head[slot], hour_ms)
+        if at < 0:
+            if count >= MAX_CELLS:
+                return row, used
+            at = used
+            used += 1
+            cells[at]["hour_ms"] = hour_ms
+            cells[at]["next"] = head[slot]
+            head[slot] = at
+            owner[at] = slot
+        cell = cells[at]
+        cell["version"] = version
+        cell["requests"] += 1
+        cell["input_tokens"] += max(columns.input_tokens[row], 0)
+        cell["output_tokens"] += max(columns.output_tokens[row], 0)
+        cell["reasoning_tokens"] += max(columns.reasoning_tokens[row], 0)
+        cell["cached_input_tokens"] += max(columns.cached_input_tokens[row], 0)
+        cell["errors"] += columns.status[row] >= 400
+        model = columns.symbol_hash[columns.model[row]]
+        if model != 0:
+            known = False
+            for k in range(cell["model_count"]):
+                known = known or cell["models"][k] == model
+            if not known and cell["model_count"] < MAX_MODELS:
+                cell["models"][cell["model_count"]] = model
+                cell["model_count"] += 1
+        dirty[at] = True
+    return hi, used
+
+
+class Rollups:
+    """The cells of the current arrival epoch, by the book's slots; what is finished waits until it is drained."""
+
+    def __init__(self, frames_partition: int) -> None:
+        self._where = frames_partition
+        self._cells = np.zeros(1_024, CELL)
+        self._dirty = np.zeros(1_024, np.bool_)
+        self._owner = np.full(1_024, -1, np.int32)
+        self._used = 0
+        self._head = np.full(1_024, -1, np.int32)
+        self._epoch = np.zeros(1_024, np.int64)  # arrival epoch of each slot's cells: hour << SEQUENCE_BITS | sequence
+        self._waiting: list[Rollup] = []
+        self.hour = 0
+        """The watermark's hour: it names the arrival epoch of cells that open from now on."""
+
+    def apply(self, columns: Columns, slots: NDArray[np.int32], lo: int, hi: int, version: int, ids: list[str]) -> None:
+        """Add rows `[lo, hi)` of the frame at offset `version`."""
+        self._reserve(hi - lo, len(ids))
+        present = np.unique(slots[lo:hi])
+        present = present[present >= 0]
+        for slot in present[self._epoch[present] >> SEQUENCE_BITS != self.hour].tolist():
+            self.drop(slot, ids[slot])
+            self._epoch[slot] = self.hour << SEQUENCE_BITS
+        while True:
+            lo, self._used = _apply(self._cells, self._used, self._owner, self._dirty, self._head, columns, slots, lo, hi, version)
+            if lo >= hi:
+                return
+            slot = int(slots[lo])  # too many hours: finish them under this arrival epoch, go on under the next
+            self.drop(slot, ids[slot])
+            self._epoch[slot] += 1
+
+    def raise_risk(self, slot: int, at_ms: int, risk: float, version: int) -> None:
+        """Remember the highest risk of the account in the hour of `at_ms`, if that hour is open."""
+        at, _ = _find_cell(self._cells, int(self._head[slot]), at_ms // HOUR_MS * HOUR_MS)
+        if at >= 0 and self._cells[at]["risk"] < risk:
+            self._cells[at]["risk"] = risk
+            self._cells[at]["version"] = version
+            self._dirty[at] = True
+
+    def drain(self, ids: list[str]) -> list[Rollup]:
+        """Every cell that changed since the last drain, and what was finished meanwhile."""
+        at = np.flatnonzero(self._dirty[: self._used])
+        self._collect(at, ids)
+        self._dirty[at] = False
+        out, self._waiting = self._waiting, []
+        return out
+
+    def drop(self, slot: int, account_id: str) -> None:
+        """Forget a slot's cells (it is packed or over its bound); unsaved changes wait to be drained."""
+        at = int(self._head[slot])
+        while at >= 0:
+            if self._dirty[at]:
+                self._waiting.append(self._rollup(at, slot, account_id))
+            self._dirty[at] = False
+            self._owner[at] = -1
+            at = int(self._cells[at]["next"])
+        self._head[slot] = -1
+
+    def pack(self, slot: int) -> tuple[int, bytes]:
+        """(arrival epoch, cells) of a slot, oldest cell first."""
+        if slot >= len(self._head):
+            return 0, b""
+        chain = []
+        at = int(self._head[slot])
+        while at >= 0:
+            chain.append(at)
+            at = int(self._cells[at]["next"])
+        cells = self._cells[chain[::-1]]
+        cells["next"] = -1
+        return int(self._epoch[slot]), cells.tobytes()
+
+    def unpack(self, slot: int, epoch: int, data: bytes) -> None:
+        """Take a slot's cells back."""
+        self._reserve(len(data) // CELL.itemsize, slot + 1)
+        self._head[slot] = -1
+        self._epoch[slot] = epoch
+        for cell in np.frombuffer(data, CELL):
+            at = self._used
+            self._used += 1
+            self._cells[at] = cell
+            self._cells[at]["next"] = self._head[slot]
+            self._head[slot] = at
+            self._owner[at] = slot
+
+    def _collect(self, at: NDArray[np.intp], ids: list[str]) -> None:
+        owners = self._owner[at].tolist()
+        self._waiting.extend(self._rollup(i, slot, ids[slot]) for i, slot in zip(at.tolist(), owners, strict=True))
+
+    def _rollup(self, at: int, slot: int, account_id: str) -> Rollup:
+        c = self._cells[at]
+        return Rollup(
+            account_id=account_id,
+            hour_ms=int(c["hour_ms"]),
+            arrival_epoch=int(self._epoch[slot]),
+            frames_partition=self._where,
+            version=int(c["version"]),
+            requests=int(c["requests"]),
+            input_tokens=int(c["input_tokens"]),
+            output_tokens=int(c["output_tokens"]),
+            reasoning_tokens=int(c["reasoning_tokens"]),
+            cached_input_tokens=int(c["cached_input_tokens"]),
+            errors=int(c["errors"]),
+            models=c["models"][: c["model_count"]].tolist(),
+            risk=float(c["risk"]),
+        )
+
+    def _reserve(self, cells: int, accounts: int) -> None:
+        if self._used + cells > len(self._cells):
+            self._compact()
+        if self._used + cells > len(self._cells):
+            more = max(len(self._cells), cells)
+            self._cells = np.concatenate((self._cells, np.zeros(more, CELL)))
+            self._dirty = np.concatenate((self._dirty, np.zeros(more, np.bool_)))
+            self._owner = np.concatenate((self._owner, np.full(more, -1, np.int32)))
+        if accounts > len(self._head):
+            more = max(len(self._head), accounts - len(self._head))
+            self._head = np.concatenate((self._head, np.full(more, -1, np.int32)))
+            self._epoch = np.concatenate((self._epoch, np.zeros(more, np.int64)))
+
+    def _compact(self) -> None:
+        """Close the gaps that dropped slots left, so that packing and unpacking over and over stays bounded."""
+        keep = np.flatnonzero(self._owner[: self._used] >= 0)
+        place = np.full(self._used + 1, -1, np.int32)  # the last entry serves index −1
+        place[keep] = np.arange(len(keep), dtype=np.int32)
+        cells = self._cells[keep]
+        cells["next"] = place[cells["next"]]
+        live = self._head >= 0
+        self._head[live] = place[self._head[live]]
+        for array, values in ((self._dirty, self._dirty[keep]), (self._owner, self._owner[keep])):
+            array[: len(keep)] = values
+            array[len(keep) : self._used] = -1 if array.dtype == np.int32 else 0
+        self._cells[: len(keep)] = cells
+        self._cells[len(keep) : self._used] = np.zeros(1, CELL)
+        self._used = len(keep)

@@ -1,0 +1,1 @@
+"""Groups of accounts that act as one. Not built yet."""

@@ -1,0 +1,1 @@
+"""River models per account: score, learn, pack, unpack."""

@@ -1,0 +1,136 @@
+"""One account's normal, as a River anomaly detector: signed, sure of little while it has seen little."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING
+
+from river import base, stats
+
+from pipeline.detectors.river_state import Moments, read_moments, restore_moments
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+_TABLE = 256
+_COUNT_MAX = 65_535
+
+
+@functools.lru_cache(maxsize=16)
+def _squared_weights(fading_factor: float) -> tuple[float, ...]:
+    """Sum of squared weights of an exponentially weighted mean after n = 0 … 255 values; its inverse is the effective n."""
+    keep = (1.0 - fading_factor) ** 2
+    sums = [1.0, 1.0]
+    for _ in range(_TABLE - 2):
+        sums.append(sums[-1] * keep + fading_factor**2)
+    return tuple(sums)
+
+
+def normal_score(t: float, freedom: float) -> float:
+    """A Student-t value as the normal value of nearly equal tail probability, sign kept.
+
+    Source: D. L. Wallace, Ann. Math. Stat. 30 (1959), 1124–1130; error below 0.02 standard deviations at 3 degrees and more.
+    """
+    z = (8.0 * freedom + 1.0) / (8.0 * freedom + 3.0) * math.sqrt(freedom * math.log1p(t * t / freedom))
+    return z if t >= 0.0 else -z
+
+
+class _Normal:
+    """Mean and variance of one feature."""
+
+    __slots__ = ("mean", "n", "variance")
+
+    def __init__(self, fading_factor: float) -> None:
+        self.mean = stats.EWMean(fading_factor)
+        self.variance = stats.EWVar(fading_factor)
+        self.n = 0
+
+    def __getstate__(self) -> tuple[float, int, Moments | None]:
+        return self.mean.fading_factor, self.n, read_moments(self.variance) if self.n else None
+
+    def __setstate__(self, state: tuple[float, int, Moments | None]) -> None:
+        fading_factor, self.n, moments = state
+        self.mean = stats.EWMean(fading_factor)
+        self.variance = stats.EWVar(fading_factor)
+        if moments is not None:
+            restore_moments(self.mean, self.variance, moments)
+
+
+class AccountGaussian(base.AnomalyDetector):
+    """How far a value lies from what this account usually shows, in normal standard deviations, with a sign.
+
+    Exponentially weighted mean and variance (River's), joined with a prior that stands for the cohort, so the score of a
+    young account is a Student-t score with few degrees of freedom and not a certainty. Several features are independent
+    by assumption: their scores add up over √k. Feed values on a scale where the cohort has mean 0 and variance 1
+    (`EWVar` cancels at large means). An absent feature is left out, never zero.
+
+    Not promised: a probability. It says 0 before it knows anything; ask `ready`.
+
+    Args:
+        fading_factor: weight of the newest value, as River names it; about 2/f values are remembered.
+        mean_weight: how many values the cohort's mean counts for: variance within accounts over variance between them.
+        variance_weight: how many values the cohort's variance counts for.
+        ready_after: values of a feature after which the account speaks for itself.
+    """
+
+    def __init__(
+        self, fading_factor: float = 0.05, mean_weight: float = 0.5, variance_weight: float = 4.0, ready_after: int = 8
+    ) -> None:
+        self.fading_factor = fading_factor
+        self.mean_weight = mean_weight
+        self.variance_weight = variance_weight
+        self.ready_after = ready_after
+        self._normals: dict[Hashable, _Normal] = {}
+
+    def ready(self, feature: Hashable) -> bool:
+        """Whether the account has shown `feature` often enough to speak for itself."""
+        normal = self._normals.get(feature)
+        return normal is not None and normal.n >= self.ready_after
+
+    def expect(self, feature: Hashable) -> tuple[float, float, float]:
+        """What the next value should be: mean, standard deviation of the prediction, degrees of freedom."""
+        normal = self._normals.get(feature)
+        k0, v0 = self.mean_weight, self.variance_weight
+        if normal is None or normal.n == 0:
+            return 0.0, math.sqrt(1.0 + 1.0 / k0), v0
+        n = normal.n
+        squared = _squared_weights(self.fading_factor)[n if n < _TABLE else _TABLE - 1]
+        effective = 1.0 / squared
+        unbias = 1.0 - squared
+        sample = max(normal.variance.get(), 0.0) / unbias if unbias > 0.0 else 0.0
+        own = effective - 1.0
+        weight = k0 + effective
+        mean = effective * normal.mean.get() / weight
+        variance = (v0 + own * sample) / (v0 + own)
+        return mean, math.sqrt(variance * (1.0 + 1.0 / weight)), v0 + own
+
+    def score_one(self, x: Mapping[Hashable, float]) -> float:
+        """The signed score of `x`; changes nothing."""
+        total = 0.0
+        for feature in sorted(x, key=str) if len(x) > 1 else x:
+            mean, deviation, freedom = self.expect(feature)
+            total += normal_score((x[feature] - mean) / deviation, freedom)
+        return total / math.sqrt(len(x)) if len(x) > 1 else total
+
+    def learn_one(self, x: Mapping[Hashable, float]) -> None:
+        """Take `x` as normal."""
+        for feature, value in x.items():
+            normal = self._normals.get(feature)
+            if normal is None:
+                normal = self._normals[feature] = _Normal(self.fading_factor)
+            normal.mean.update(value)
+            normal.variance.update(value)
+            if normal.n < _COUNT_MAX:
+                normal.n += 1
+
+    def read(self, feature: Hashable) -> tuple[int, Moments] | None:
+        """The numbers behind `feature`, for packing; None before the first value."""
+        normal = self._normals.get(feature)
+        return None if normal is None or normal.n == 0 else (normal.n, read_moments(normal.variance))
+
+    def restore(self, feature: Hashable, n: int, moments: Moments) -> None:
+        """Continue from the numbers of `read`, bit for bit."""
+        normal = self._normals[feature] = _Normal(self.fading_factor)
+        normal.n = n
+        restore_moments(normal.mean, normal.variance, moments)

@@ -1,0 +1,1 @@
+"""The embedded broker and ClickHouse, for laptops, tests and the demo."""

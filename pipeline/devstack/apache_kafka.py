@@ -1,0 +1,155 @@
+"""Apache Kafka without Docker: jars from Maven Central, one KRaft node under Java 17, for tests and `stillwatch bench`.
+
+What it needs is in the repository's `infra/kafka/` (an installed wheel does not carry it), Java and Maven on the PATH.
+The jars (44 MB) are fetched once into a cache; the data folder outlives a kill, so that a test can take the broker
+down and bring it back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+from pipeline.base.errors import DependencyError, UnavailableError
+from pipeline.devstack.probes import kafka_answers
+from pipeline.devstack.processes import LOOPBACK, Child, ProcessGroup, free_port, on_free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFINITION = Path(__file__).resolve().parents[2] / "infra" / "kafka"
+CACHE = Path(sys.prefix) / "var" / "stillwatch" / "kafka"
+FETCH_DEADLINE_S = 600.0  # 11 s on a fast line
+FORMAT_DEADLINE_S = 60.0
+READY_DEADLINE_S = 60.0
+GRACE_S = 15.0
+JAVA_OPTIONS = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", "-Djava.awt.headless=true")
+
+
+@dataclass(frozen=True)
+class ApacheKafka:
+    """A running Apache Kafka node; it keeps its address and data over `kill`, `stop` and `start`.
+
+    Attributes:
+        bootstrap_servers: `host:port` for any Kafka client.
+        data: its log folder.
+        child: its process.
+    """
+
+    bootstrap_servers: str
+    data: Path
+    child: Child
+
+    def start(self) -> None:
+        """Start it again after `stop` or `kill`; returns once it answers."""
+        self.child.start()
+
+    def stop(self) -> None:
+        """An orderly shutdown (SIGTERM)."""
+        self.child.stop()
+
+    def kill(self) -> None:
+        """`kill -9`: what it acknowledged is in its log, recovery runs at the next start."""
+        self.child.kill()
+
+
+def apache_kafka(group: ProcessGroup, *, cache: Path = CACHE, definition: Path = DEFINITION, port: int | None = None) -> ApacheKafka:
+    """Fetch (once), format and start one Kafka node on loopback; returns once it answers a metadata request.
+
+    Args:
+        group: owns the process; data and configuration live in its folder.
+        cache: where fetched jars are kept, one folder per version of the pom.
+        definition: the folder with `pom.xml`, `server.properties` and `log4j2.properties`.
+        port: of the client listener; a free one when None.
+
+    Raises:
+        DependencyError: Java, Maven or the definition is missing, or it did not start.
+        UnavailableError: the jars could not be fetched in time, or it did not answer in time.
+    """
+    libs = fetch(cache=cache, definition=definition)
+    java = _program("java", "install a Java 17 runtime, e.g. Debian's openjdk-17-jre-headless")
+
+    def start(port: int) -> ApacheKafka:
+        home = Path(tempfile.mkdtemp(prefix="kafka-", dir=group.folder))
+        properties = home / "server.properties"
+        template = Template((definition / "server.properties").read_text())
+        values = {"port": str(port), "controller_port": str(free_port()), "data": str(home / "data")}
+        properties.write_text(template.substitute(values))
+        command = [java, *JAVA_OPTIONS, f"-Dlog4j2.configurationFile={definition / 'log4j2.properties'}"]
+        command += ["-cp", f"{libs}/*"]
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        _run([*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)], FORMAT_DEADLINE_S)
+        child = group.start(
+            "kafka",
+            [*command, "kafka.Kafka", str(properties)],
+            ready=lambda: kafka_answers(port),
+            deadline_s=READY_DEADLINE_S,
+            grace_s=GRACE_S,
+        )
+        return ApacheKafka(f"{LOOPBACK}:{port}", home / "data", child)
+
+    return on_free_port(start, port)
+
+
+def fetch(*, cache: Path = CACHE, definition: Path = DEFINITION) -> Path:
+    """The folder with Kafka's jars, fetched by Maven unless it is there already.
+
+    Nothing is written outside `cache` and the system's temporary folder: Maven gets a repository of its own.
+
+    Raises:
+        DependencyError: Maven or the definition is missing, or Maven failed.
+        UnavailableError: it took longer than `FETCH_DEADLINE_S`.
+    """
+    pom = definition / "pom.xml"
+    if not pom.is_file():
+        raise DependencyError("Apache Kafka's definition is missing", location=str(pom), next_step="run from a checkout of the repository")
+    libs = cache / hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
+    if libs.is_dir():
+        return libs
+    maven = _program("mvn", "install Maven, e.g. Debian's maven")
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="fetch-", dir=cache) as work:
+        target = Path(work, "libs")
+        command = [maven, "-q", "-B", "--strict-checksums", "-f", str(pom), f"-Dmaven.repo.local={work}/repository"]
+        _run([*command, "dependency:copy-dependencies", f"-DoutputDirectory={target}"], FETCH_DEADLINE_S)
+        try:
+            target.rename(libs)
+        except OSError:  # somebody else fetched the same at the same time
+            if not libs.is_dir():
+                raise
+    return libs
+
+
+def _program(name: str, advice: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise DependencyError(f"{name} is not on the PATH", next_step=advice)
+    return found
+
+
+def _run(command: Sequence[str], deadline_s: float) -> None:
+    try:
+        subprocess.run(  # noqa: S603 - our own command, no shell
+            command,
+            check=True,
+            timeout=deadline_s,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(f"{Path(command[0]).name} did not end within {deadline_s:g} s") from None
+    except subprocess.CalledProcessError as err:
+        output = err.stdout.decode(errors="replace").strip()
+        raise DependencyError(f"{Path(command[0]).name} failed with status {err.returncode}:\n{output}") from None

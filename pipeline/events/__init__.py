@@ -1,0 +1,1 @@
+"""What travels: request, frame, alert, rollup, dead letter: types and codecs."""

@@ -1,0 +1,24 @@
+"""JSON Schemas of everything on the wire, generated from the types (`schemas/*.json`, `stillwatch schema export`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pipeline.events.alert import Alert
+from pipeline.events.outputs import DeadLetter, Risk, Rollup
+from pipeline.events.request import RequestEvent
+
+TYPES: dict[str, type[msgspec.Struct]] = {
+    "request_event.v1": RequestEvent,
+    "alert.v1": Alert,
+    "rollup.v1": Rollup,
+    "risk.v1": Risk,
+    "dead_letter.v1": DeadLetter,
+}
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """Schema by name; deterministic."""
+    return {name: msgspec.json.schema(kind) for name, kind in TYPES.items()}

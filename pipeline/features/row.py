@@ -1,0 +1,73 @@
+"""The row of one account: all feature state and its open block, fixed size. An all-zero row is an unseen account.
+
+Packing is `row.tobytes()`; the bytes restored are the row. Counts are integers, sums are added in event order, so equal
+sequences of events give equal bytes whatever the frame boundaries.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+SKETCH = 128
+LIFE_TEMPLATES = 8
+"""Slots of the heavy-hitter sketch over an account's life: any template above 1/8 of its prompts holds one (Metwally et al., 2005)."""
+BLOCK_TEMPLATES = 6
+
+SUMS = (
+    "input", "output", "reasoning", "cached", "output_log", "length_log", "length_log2", "gap_log", "gap_log2", "temperature",
+)  # fmt: skip
+"""What is summed over requests that have it: tokens by kind, ln(1 + output tokens), ln(1 + prompt characters), ln(1 + gap in ms), temperature."""
+COUNTS = (
+    "inputs", "outputs", "reasonings", "caches", "prints", "markers", "errors", "limited", "refused", "lists",
+    "logprobs", "choices", "tiny", "gaps", "generations", "temperatures", "recurring",
+)  # fmt: skip
+"""Requests that have a field or a property; the denominators and numerators of every share."""
+
+ROW: np.dtype[np.void] = np.dtype(
+    [
+        # what is known of the account
+        ("requests", "<i8"),
+        ("input_tokens", "<i8"),
+        ("output_tokens", "<i8"),
+        ("first_ms", "<i8"),
+        ("last_ms", "<i8"),  # latest event time seen; late events do not move it back
+        ("created_ms", "<i8"),  # sign-up time, 0: not told
+        ("hour", "<i8"),  # event-hour of last_ms
+        ("hours_seen", "<u8"),  # bit i: active in the hour i before `hour`
+        ("active_hours", "<i4"),  # distinct event-hours with a request
+        ("hour_requests", "<i4"),  # requests in `hour` so far
+        ("hour_tokens", "<i8"),
+        ("decayed", "<f8", (2, 2)),  # [requests, tokens] × half-lives of a day, a week; as of last_ms
+        ("life_sums", "<f8", (len(SUMS),)),
+        ("life_counts", "<i8", (len(COUNTS),)),
+        ("life_addresses", "<u8", (2,)),  # bitmaps for linear counting (Whang et al., 1990)
+        ("life_suffixes", "<u8", (4,)),
+        ("life_models", "<u8"),
+        ("life_agents", "<u8"),
+        ("life_keys", "<u8"),
+        ("life_networks", "<u8"),
+        ("templates", "<u8", (LIFE_TEMPLATES,)),
+        ("template_counts", "<i4", (LIFE_TEMPLATES,)),
+        ("fast", "<i2", (SKETCH,)),  # running means of unit sketches, 16384 = 1
+        ("slow", "<i2", (SKETCH,)),
+        # the open block
+        ("block_opened_ms", "<i8"),
+        ("block_last_ms", "<i8"),
+        ("block_hour", "<i8"),
+        ("block_requests", "<i4"),
+        ("block_sums", "<f8", (len(SUMS),)),
+        ("block_counts", "<i4", (len(COUNTS),)),
+        ("block_templates", "<u8", (BLOCK_TEMPLATES,)),
+        ("block_template_counts", "<i4", (BLOCK_TEMPLATES,)),
+        ("block_prefixes", "<u8", (2,)),
+        ("block_suffixes", "<u8", (2,)),
+        ("block_forms", "<u8", (2,)),  # distinct templates
+        ("block_addresses", "<u8"),
+        ("block_models", "<u8"),
+        ("block_agents", "<u8"),
+        ("block_keys", "<u8"),
+        ("block_networks", "<u8"),
+        ("block_sketch", "<i4", (SKETCH,)),  # sum of unit sketches, 4096 = 1
+    ],
+    align=True,
+)

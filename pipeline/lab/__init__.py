@@ -1,0 +1,1 @@
+"""Simulate, backtest, bench: the instruments."""

@@ -1,0 +1,1 @@
+"""The processes: ingest, detect, deliver; lifecycle, health, watchdog."""

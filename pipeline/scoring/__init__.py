@@ -1,0 +1,1 @@
+"""From scores to decisions: calibrate, accumulate, combine, policy, explain."""
