@@ -419,13 +419,13 @@ class Book:
         marker_key = max(by_kind[b"m"])
         marker = decode_marker(by_kind[b"m"][marker_key])
         book._accept_marker(marker)
-        for account_id, (version, _, value) in _newest(by_kind[b"a"], marker.applied, book._garbage).items():
-            book._cold[account_id.decode("utf-8", "surrogatepass")] = (value, version, version)
-        if len(book._cold) < marker.accounts:
-            raise CodecError(f"the marker at {marker.applied} counts {marker.accounts} accounts, the state log holds {len(book._cold)}")
-        for account_id, (value, _, _) in book._cold.items():
+        for raw_id, (version, _, value) in _newest(by_kind[b"a"], marker.applied, book._garbage).items():
+            account_id = raw_id.decode("utf-8", "surrogatepass")
+            book._cold[account_id] = (value, version, version)
             if due_ms := decode_account(value).due_ms:
                 book._cold_due[account_id] = due_ms
+        if len(book._cold) < marker.accounts:
+            raise CodecError(f"the marker at {marker.applied} counts {marker.accounts} accounts, the state log holds {len(book._cold)}")
         book._restore_ring(marker, by_kind[b"r"])
         judge_key = numbered_key(b"j", marker.applied)
         if judge_key not in by_kind[b"j"]:

@@ -69,5 +69,3 @@ def _show(value: Any) -> str:  # noqa: ANN401 - any setting
     if isinstance(value, tuple):
         return ", ".join(_show(v.name) if isinstance(v, BaseModel) and hasattr(v, "name") else _show(v) for v in value)
     return "" if value is None else str(value)
-
-

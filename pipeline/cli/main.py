@@ -13,7 +13,8 @@ import typer
 
 from pipeline import __version__
 from pipeline.base.errors import RejectedError, SettingsError, StillwatchError, UnavailableError
-from pipeline.cli import alerts, backtest, bench, config, deadletter, demo, doctor, init, query, run as run_verb, schema, simulate
+from pipeline.cli import alerts, backtest, bench, config, deadletter, demo, doctor, init, query, schema, simulate
+from pipeline.cli import run as run_verb
 
 app = typer.Typer(
     name="stillwatch",

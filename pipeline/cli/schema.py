@@ -23,7 +23,9 @@ def _group() -> None:
     """Keep `export` a subcommand although it is the only one."""
 
 
-def export(out: Annotated[Path | None, typer.Option(help="Folder to write one file per schema into; else standard output.")] = None) -> None:
+def export(
+    out: Annotated[Path | None, typer.Option(help="Folder to write one file per schema into; else standard output.")] = None,
+) -> None:
     """Write the JSON Schemas, one per record type and version."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
     for name, schema in json_schemas().items():

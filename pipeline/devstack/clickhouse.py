@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.base.errors import StillwatchError
-from pipeline.devstack.engine import IN_MEMORY, Engine
+from pipeline.devstack.engine import IN_MEMORY, Engine, require_chdb
 from pipeline.devstack.http_interface import Server
 from pipeline.devstack.probes import http_answers
 from pipeline.devstack.processes import LOOPBACK, Child, ProcessGroup, module_argv, on_free_port
@@ -61,9 +61,11 @@ def embedded_clickhouse(group: ProcessGroup, *, path: Path | None = None, port: 
         port: loopback port; a free one when None.
 
     Raises:
-        DependencyError: the extra `embedded` is missing, the folder is in use, or it did not start.
+        NotInstalledError: the extra `embedded` is missing.
+        DependencyError: the folder is in use, or it did not start.
         UnavailableError: it did not answer in time.
     """
+    require_chdb()
     folder = path or group.folder / "clickhouse"
 
     def start(port: int) -> EmbeddedClickHouse:

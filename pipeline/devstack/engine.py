@@ -6,12 +6,14 @@ Each query gets a connection of its own, so its database, settings, parameters a
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import DependencyError
+from pipeline.devstack.processes import NotInstalledError
 from pipeline.devstack.statement import QueryError, Statement
 
 if TYPE_CHECKING:
@@ -66,6 +68,16 @@ class Result:
     summary: dict[str, str]
 
 
+def require_chdb() -> None:
+    """Check, without loading it, that the engine is there.
+
+    Raises:
+        NotInstalledError: it is not.
+    """
+    if importlib.util.find_spec("chdb") is None:
+        raise NotInstalledError("the embedded ClickHouse is not installed", next_step="pip install 'stillwatch[embedded]'")
+
+
 class Engine:
     """The engine over one data folder; one per process, and one process per folder.
 
@@ -73,14 +85,14 @@ class Engine:
         path: the data folder, or None for a temporary one that the engine removes when it closes.
 
     Raises:
-        DependencyError: chDB is not installed, or another process owns the folder.
+        NotInstalledError: chDB is not there.
+        DependencyError: it does not start, e.g. because another process owns the folder.
     """
 
     def __init__(self, path: Path | None) -> None:
-        try:
-            import chdb  # noqa: PLC0415 - an extra; half a gigabyte to load, only where the engine runs
-        except ModuleNotFoundError:
-            raise DependencyError("the embedded ClickHouse is not installed", next_step="pip install 'stillwatch[embedded]'") from None
+        require_chdb()
+        import chdb  # noqa: PLC0415 - an extra; half a gigabyte to load, only where the engine runs
+
         target = IN_MEMORY if path is None else str(path)
         if "?" in target:
             raise DependencyError("the data folder's name must not contain '?'", location=target)

@@ -47,6 +47,10 @@ os.execv(sys.argv[2], sys.argv[2:])
 T = TypeVar("T")
 
 
+class NotInstalledError(DependencyError):
+    """A part that runs only where somebody installed it (an extra, Java, Maven) is not there."""
+
+
 def free_port() -> int:
     """A loopback TCP port that nobody holds now. Not promised: that it is still free later."""
     with socket.socket() as probe:
@@ -66,6 +70,8 @@ def on_free_port(start: Callable[[int], T], port: int | None = None) -> T:
     for attempt in range(1, PORT_ATTEMPTS + 1):
         try:
             return start(free_port())
+        except NotInstalledError:
+            raise
         except DependencyError:
             if attempt == PORT_ATTEMPTS:
                 raise
@@ -98,7 +104,7 @@ class Child:
     ) -> None:
         program = shutil.which(argv[0])
         if program is None:
-            raise DependencyError(f"{name}: {argv[0]} is not installed or not executable")
+            raise NotInstalledError(f"{name}: {argv[0]} is not installed or not executable")
         self.name = name
         self.log = group.folder / f"{name}.log"
         self._group = group
@@ -255,7 +261,8 @@ class ProcessGroup:
             grace_s: time between SIGTERM and SIGKILL when it is stopped, seconds; 0 kills at once.
 
         Raises:
-            DependencyError: no such program, or it ended before it was ready.
+            NotInstalledError: no such program.
+            DependencyError: it ended before it was ready.
             UnavailableError: it was not ready in time.
         """
         child = Child(self, name, argv, env=env, ready=ready, deadline_s=deadline_s, grace_s=grace_s)

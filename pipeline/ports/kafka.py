@@ -329,8 +329,8 @@ class KafkaConsumer:
 
     def known_end(self, partition: TopicPartition) -> int:
         """See `ports.broker.Consumer.known_end`."""
-        answer = self._consumer.get_watermark_offsets(ck.TopicPartition(*partition), cached=True)
-        return -1 if not answer or answer[1] < 0 else int(answer[1])
+        answer: Sequence[int] | None = self._consumer.get_watermark_offsets(ck.TopicPartition(*partition), cached=True)
+        return max(list(answer or [-1])[-1], -1)  # None: nothing is known yet, whatever the vendor's stubs say
 
     def commit(self, offsets: Mapping[TopicPartition, int], note: str = "") -> bool:
         """See `ports.broker.Consumer.commit`."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pipeline.ports.broker import Broker, Producer
 
 READ_BATCH = 2_000
-READ_WAIT_S = 0.5
+READ_WAIT_S = 0.1
+"""A read waits this long for a full batch; the end of the partition is noticed after it."""
 
 
 class StateLog:

@@ -8,6 +8,7 @@ next one, state is restored before the flow resumes, and an offset is committed 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -18,27 +19,34 @@ from faust.transport.drivers.aiokafka import Transport as AiokafkaTransport
 from faust.types import TP
 
 from pipeline.accounts.book import Book, HoleError
-from pipeline.base.errors import DependencyError, StillwatchError
+from pipeline.base.errors import DependencyError, StillwatchError, UnavailableError
 from pipeline.events.alert import encode_alert
 from pipeline.events.frame import decode_frame
 from pipeline.events.outputs import Risk, encode
 from pipeline.ports import metrics
-from pipeline.ports.kafka import KafkaBroker, aiokafka_credentials
+from pipeline.ports.credentials import aiokafka_credentials
+from pipeline.ports.kafka import KafkaBroker
 from pipeline.ports.logs import get_logger
 from pipeline.ports.statelog import StateLog
+from pipeline.roles.health import STARTING
 from pipeline.roles.lifecycle import crash_point
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from pipeline.accounts.book import Checkpoint, Effects
-    from pipeline.base.settings import Settings
+    from pipeline.base.settings import KafkaSettings, Settings
     from pipeline.events.alert import Alert
     from pipeline.ports.broker import Broker, Producer
+    from pipeline.roles.health import Health
 
 _LOG = get_logger("detect")
 FLUSH_TIMEOUT_S = 120.0
+STOP_S = 20.0
+MAX_WAIT_S = 15.0
+MEMBERSHIP = "membership"
+CLUSTER = "cluster"
 RISK_VALID_MS = 24 * 3_600_000
 
 
@@ -56,10 +64,10 @@ class _Owned:
 class DetectWorker:
     """One worker process: owns the books of the partitions that the group assigns to it."""
 
-    def __init__(self, settings: Settings, broker: Broker, ready: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, broker: Broker, health: Health) -> None:
         self._settings = settings
         self._broker = broker
-        self._ready = ready
+        self._health = health
         frames = broker.topic(settings.topic("frames"))
         if frames is None:
             raise DependencyError(f"topic {settings.topic('frames')} does not exist", next_step="run `stillwatch init`")
@@ -86,7 +94,7 @@ class DetectWorker:
             async def perform_seek(self) -> None:
                 await super().perform_seek()
                 for tp in self.assignment():
-                    owned = worker._owned.get(tp.partition)  # noqa: SLF001 - one class in two halves
+                    owned = worker._owned.get(tp.partition)
                     if owned is not None:
                         await self.seek_wait({tp: owned.book.applied + 1})
 
@@ -97,7 +105,7 @@ class DetectWorker:
         app = faust.App(
             self._settings.group("detect"),
             broker=[f"kafka://{address.strip()}" for address in kafka.bootstrap_servers.split(",")],
-            broker_credentials=aiokafka_credentials(kafka),
+            broker_credentials=_credentials(kafka),
             broker_session_timeout=kafka.session_timeout_ms / 1000,
             broker_heartbeat_interval=max(kafka.session_timeout_ms / 10_000, 0.3),
             broker_request_timeout=max(90.0, 3 * kafka.session_timeout_ms / 1000),
@@ -120,19 +128,19 @@ class DetectWorker:
         @app.agent(topic, name="detect", concurrency=1)
         async def detect(stream: Any) -> None:  # noqa: ANN401
             async for event in stream.noack().events():
-                await worker._guard(worker._on_record(event.message))  # noqa: SLF001
+                await worker.guard(worker._on_record(event.message))
 
         @app.on_rebalance_complete.connect(weak=False)
         async def restored(_app: Any, **_: Any) -> None:  # noqa: ANN401
-            await worker._guard(worker._restore())  # noqa: SLF001
+            await worker.guard(worker._restore())
 
         @app.on_partitions_revoked.connect(weak=False)
         async def revoked(_app: Any, _revoked: Any, **_: Any) -> None:  # noqa: ANN401
-            await worker._guard(worker._revoke())  # noqa: SLF001
+            await worker.guard(worker._revoke())
 
         return app
 
-    async def _guard(self, work: Any) -> None:  # noqa: ANN401
+    async def guard(self, work: Any) -> None:  # noqa: ANN401
         """The agent's body never lets an error out: Faust would acknowledge, restart and go on."""
         if self.failure is not None:
             work.close()
@@ -195,7 +203,7 @@ class DetectWorker:
             owned.frames_since and time.monotonic() - owned.saved_at >= detect.checkpoint_interval_s
         )
         if due and not self._saving.locked() and (self._task is None or self._task.done()):
-            self._task = asyncio.ensure_future(self._guard(self._checkpoint(partition, owned)))
+            self._task = asyncio.ensure_future(self.guard(self._checkpoint(partition, owned)))
 
     async def _checkpoint(self, partition: int, owned: _Owned) -> None:
         """Outputs → account records → marker → commit → tombstones; each step durable before the next."""
@@ -251,21 +259,27 @@ class DetectWorker:
         generation = self.app.consumer_generation_id
         moved_on = lambda: self.app.consumer_generation_id != generation or self.failure is not None  # noqa: E731
         parked, self._parked = self._parked, {}
-        for partition in sorted(self._assigned()):
-            if partition in self._owned:
-                continue
+        missing = []
+        for partition in sorted(self._assigned() - self._owned.keys()):
             kept = parked.get(partition)
             if kept is not None and kept.generation + 1 == generation:
-                owned = kept
+                self._own(partition, kept, generation)
             else:
-                book = await asyncio.get_running_loop().run_in_executor(None, self._read_book, partition, moved_on)
-                if book is None:
-                    return
-                owned = _Owned(book)
-            owned.generation = generation
-            self._owned[partition] = owned
-            _LOG.info("partition.restored", partition=partition, applied=owned.book.applied, accounts=sum(owned.book.accounts))
-        self._ready("")
+                missing.append(partition)
+        loop = asyncio.get_running_loop()
+        reads = [loop.run_in_executor(None, self._read_book, partition, moved_on) for partition in missing]
+        books = await asyncio.gather(*reads)
+        if moved_on() or None in books:
+            return
+        for partition, book in zip(missing, books, strict=True):
+            self._own(partition, _Owned(book), generation)
+        self._health.holds(STARTING)
+        self._health.holds(MEMBERSHIP)
+
+    def _own(self, partition: int, owned: _Owned, generation: int) -> None:
+        owned.generation = generation
+        self._owned[partition] = owned
+        _LOG.info("partition.restored", partition=partition, applied=owned.book.applied, accounts=sum(owned.book.accounts))
 
     def _read_book(self, partition: int, give_up: Callable[[], bool]) -> Book | None:
         records = self._state.read(partition, give_up)
@@ -275,11 +289,12 @@ class DetectWorker:
 
     async def _revoke(self) -> None:
         """Save what we have; the next owner starts there. If the group is gone already, the save is harmless."""
-        self._ready("rebalancing")
+        self._health.waits(MEMBERSHIP, "the group is rebalancing")
         owned, self._owned = self._owned, {}
         for partition, one in owned.items():
             await self._checkpoint(partition, one)
             self._parked[partition] = one
+            self._health.watchdog.forget(_watched(partition))
 
     async def drain(self) -> None:
         """SIGTERM: stop applying, save, commit."""
@@ -294,13 +309,14 @@ class DetectWorker:
             metrics.gauge("stillwatch_checkpoint_age_seconds", time.monotonic() - owned.saved_at, partition=str(partition))
             tp = TP(self._frames.name, partition)
             end = self.app.consumer.highwater(tp)
+            lag = max(0, (end or 0) - owned.book.applied - 1)
+            self._health.watchdog.progress(_watched(partition), owned.book.applied, pending=lag > 0)
             if end is not None:
-                lag = max(0, end - owned.book.applied - 1)
                 metrics.gauge("stillwatch_consumer_lag", lag, role="detect", topic=tp.topic, partition=str(partition))
 
-    def progress(self) -> Iterable[tuple[int, int]]:
-        """(partition, applied offset) for the watchdog."""
-        return [(partition, owned.book.applied) for partition, owned in self._owned.items()]
+
+def _watched(partition: int) -> str:
+    return f"frames[{partition}]"
 
 
 def _risk(alert: Alert) -> Risk:
@@ -315,30 +331,50 @@ def _risk(alert: Alert) -> Risk:
     )
 
 
-async def _run(settings: Settings, stop: threading.Event, ready: Callable[[str], None]) -> None:
-    broker = KafkaBroker(settings.kafka)
-    worker = DetectWorker(settings, broker, ready)
+def _credentials(kafka: KafkaSettings) -> Any:  # noqa: ANN401 - faust ships no types
+    plain = aiokafka_credentials(kafka)
+    if plain is None:
+        return None
+    if not plain.sasl_mechanism:
+        return faust.SSLCredentials(plain.ssl_context)
+    return faust.SASLCredentials(
+        username=plain.sasl_username, password=plain.sasl_password, ssl_context=plain.ssl_context, mechanism=plain.sasl_mechanism
+    )
+
+
+async def _run(settings: Settings, stop: threading.Event, health: Health) -> None:
+    worker = DetectWorker(settings, KafkaBroker(settings.kafka), health)
     await worker.app.start()
     try:
         while not stop.is_set() and not worker.failed.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(worker.failed.wait(), 1.0)
-            if worker.failure is None:
-                await worker._guard(worker.tick())  # noqa: SLF001
-        if worker.failure is None:
-            await worker._guard(worker.drain())  # noqa: SLF001
+            await worker.guard(worker.tick())
+        await worker.guard(worker.drain())
     finally:
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(worker.app.stop(), 20.0)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(worker.app.stop(), STOP_S)
     if worker.failure is not None:
         raise worker.failure
 
 
-def run_detect(settings: Settings, stop: threading.Event, ready: Callable[[str], None]) -> None:
-    """Run a detect worker until `stop` is set (then it drains) or something is wrong (then it raises).
+def run_detect(settings: Settings, stop: threading.Event, health: Health) -> None:
+    """Run a detect worker until `stop` is set: then it drains. While the cluster is out of reach it waits and starts again.
 
     Raises:
-        StillwatchError: a frame or state that does not decode, a log of another lineage, outputs not accepted.
+        StillwatchError: a frame or state that does not decode, a log of another lineage, outputs that are refused.
     """
-    ready("starting")
-    asyncio.run(_run(settings, stop, ready))
+    for vendor in ("faust", "mode", "aiokafka"):  # their every step is news to themselves only
+        logging.getLogger(vendor).setLevel(logging.WARNING)
+    wait_s = 1.0
+    while not stop.is_set():
+        try:
+            asyncio.run(_run(settings, stop, health))
+        except UnavailableError as error:  # what was not saved is read again from the last checkpoint
+            health.waits(CLUSTER, str(error))
+            _LOG.warning("cluster.unavailable", error=str(error), retry_in_s=wait_s)
+            stop.wait(wait_s)
+            wait_s = min(2 * wait_s, MAX_WAIT_S)
+        else:
+            return
+        health.holds(CLUSTER)

@@ -7,11 +7,11 @@ the alert's partition next reads the outbox to its end and goes on. Not promised
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from pipeline.base.errors import CodecError, DependencyError, NewerFormatError
+from pipeline.base.errors import CodecError, DependencyError, NewerFormatError, StillwatchError, UnavailableError
 from pipeline.ports.broker import BEGINNING, TopicPartition
 from pipeline.roles.webhook_queue import Pending
 
@@ -57,9 +57,10 @@ class Outbox:
             DependencyError: the topic does not exist.
         """
         wanted = set(partitions)
-        found = [_decode(message, Pending) for message in self._live(give_up) if message.key() != self._disabled_key.encode()]
-        marks = [_decode(message, Disabled) for message in self._marks]
-        return [p for p in found if p.partition in wanted], marks[-1] if marks else None
+        live = self._live(give_up)
+        mark = live.pop(self._disabled_key.encode(), None)
+        waiting = [_decode(message, Pending) for message in live.values()]
+        return [p for p in waiting if p.partition in wanted], _decode(mark, Disabled) if mark else None
 
     def put(self, delivery: Pending) -> None:
         """Write a delivery and wait until it is acknowledged.
@@ -87,3 +88,55 @@ class Outbox:
         if self._producer is not None:
             self._producer.abandon()
             self._producer = None
+
+    def _live(self, give_up: Callable[[], bool]) -> dict[bytes, Message]:
+        """The newest record of each of this endpoint's keys, tombstoned ones left out."""
+        info = self._broker.topic(self._topic)
+        if info is None:
+            raise DependencyError(f"topic {self._topic} does not exist", next_step="run `stillwatch init`")
+        unread = {TopicPartition(self._topic, number) for number in range(info.partitions)}
+        prefix = f"{self._endpoint}|".encode()
+        live: dict[bytes, Message] = {}
+        consumer = self._broker.consumer(f"{self._topic}.reader", report_ends=True)
+        try:
+            consumer.assign(dict.fromkeys(unread, BEGINNING))
+            while unread:
+                if give_up():
+                    raise UnavailableError("stopped while reading the outbox", location=self._topic)
+                for message in consumer.read(_READ_BATCH, _READ_WAIT_S):
+                    key = message.key() or b""
+                    if not key.startswith(prefix):
+                        continue
+                    if message.value() is None:
+                        live.pop(key, None)
+                    else:
+                        live[key] = message
+                unread -= consumer.take_ended().keys()
+        finally:
+            consumer.close()
+        return live
+
+    def _write(self, records: Iterable[tuple[str, bytes | None]]) -> None:
+        if self._producer is None:
+            self._producer = self._broker.producer()
+        try:
+            for key, value in records:
+                self._producer.send(self._topic, value, key=key.encode())
+            self._producer.flush(_FLUSH_S)
+        except StillwatchError:
+            self.close()  # a producer that failed once is finished
+            raise
+
+
+_Record = TypeVar("_Record", Pending, Disabled)
+
+
+def _decode(message: Message, kind: type[_Record]) -> _Record:
+    location = f"{message.topic()}[{message.partition()}]@{message.offset()}"
+    try:
+        record = msgspec.json.decode(message.value() or b"", type=kind)
+    except msgspec.DecodeError as err:
+        raise CodecError(f"an outbox record does not decode: {err}", location=location) from None
+    if record.version > _VERSION:
+        raise NewerFormatError(f"outbox record of version {record.version}, this program knows {_VERSION}", location=location)
+    return record

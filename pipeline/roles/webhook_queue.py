@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from pipeline.events.alert import Alert  # noqa: TC001 - msgspec reads the annotation at run time
+from pipeline.events.alert import Alert
 
 if TYPE_CHECKING:
     import random

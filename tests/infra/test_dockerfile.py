@@ -77,7 +77,7 @@ def test_health_is_asked_on_the_port_that_is_served(dockerfile: Dockerfile, monk
 
 
 def test_kernels_are_compiled_for_the_cpu_that_will_run_them(dockerfile: Dockerfile) -> None:
-    """numba's cache is keyed by CPU: build and run name the same one, else each start would compile."""
+    """Numba's cache is keyed by CPU: build and run name the same one, else each start would compile."""
     assert dockerfile.environment(0)["NUMBA_CPU_NAME"] == dockerfile.environment(-1)["NUMBA_CPU_NAME"] == "generic"
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class _Health(BaseHTTPRequestHandler):
     """Answers /healthz with the server's status; anything else is not there."""
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         server = self.server
         assert isinstance(server, _Server)
         self.send_response(server.status if self.path == "/healthz" else 404)

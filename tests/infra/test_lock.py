@@ -28,7 +28,7 @@ def _entries(text: str) -> list[tuple[Requirement, int]]:
 def _pins(root: Path, lock: str, python: str) -> dict[str, Version]:
     """Package → version on Linux with that Python."""
     where = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux", "os_name": "posix"}
-    pins = {}
+    pins: dict[str, Version] = {}
     for requirement, _ in _entries((root / "requirements" / f"{lock}.txt").read_text()):
         if requirement.marker is None or requirement.marker.evaluate({**where, "platform_machine": "x86_64"}):
             (pin,) = requirement.specifier

@@ -54,6 +54,6 @@ def test_setup_without_a_fitting_python_says_what_to_do(root: Path, tmp_path: Pa
 
 def test_ci_calls_what_people_call(root: Path) -> None:
     """CI runs the same targets as a person, the tests first."""
-    script = (root / ".ci/run").read_text()
+    script = re.sub(r"^#.*$", "", (root / ".ci/run").read_text(), flags=re.MULTILINE)
     called = re.findall(r"\bmake (\w+)", script)
     assert [target for target in called if target != "setup"] == ["test", "lint", "types"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipeline.lab.simulate.habits import Desk, Habit, campaigns, chat, fixed_text, people, pick_models, restless
+from pipeline.lab.simulate.habits import Desk, Habit, campaigns, chat, failures, fixed_text, people, pick_models, restless
 from pipeline.lab.simulate.identity import FULL, PROVIDERS, STRIPPED, draw_keys, draw_network, draw_runners
 from pipeline.lab.simulate.languages import SPOKEN
 from pipeline.lab.simulate.phrases import DUTIES, ELICITATION, TASKS, template
@@ -63,7 +63,7 @@ def solo_developer(desk: Desk) -> Habit:
     )
     return Habit(
         rhythm=Sessions(people(desk), turns=dice.uniform(4, 12), gap_s=dice.uniform(40, 120), gap_sigma=1.3),
-        traffic=replace(chat(desk, recipe), conversations=dice.flip(0.5), client_error_share=dice.lognormal(0.02, 0.8)),
+        traffic=replace(chat(desk, recipe), conversations=dice.flip(0.5), failures=failures(dice, client=0.02)),
         network=draw_network(dice, desk.who.country, addresses=dice.integer(1, 3), agents=dice.integer(1, 2)),
         keys=draw_keys(dice, 1),
         trend=restless(dice, desk.days, 0.5),
@@ -75,7 +75,7 @@ def evaluation_suite(desk: Desk) -> Habit:
     """The same benchmark every night: one or two templates, big volume, short regular answers, sometimes log-probabilities."""
     dice = desk.dice
     recipe = Recipe(
-        templates=tuple((t, 1.0) for t in dice.some(TASKS, dice.integer(1, 2))),
+        templates=tuple((template("en", t), 1.0) for t in dice.some(TASKS, dice.integer(1, 2))),
         topics=own_topics(dice, dice.integer(4, 8)),
         sigma=dice.uniform(0.15, 0.4),
         by_session=False,
@@ -143,11 +143,7 @@ def stripping_gateway(desk: Desk) -> Habit:
     """A company's own gateway passes on little: no address, agent, key or settings, sometimes no prompt."""
     habit = chat_product(desk) if desk.dice.flip(0.5) else team_key(desk)
     hidden = STRIPPED | {"prompt"} if desk.dice.flip(0.3) else STRIPPED
-    return replace(
-        habit,
-        peak_per_minute=200,
-        hidden=hidden,
-    )
+    return replace(habit, peak_per_minute=200, hidden=hidden)
 
 
 def embedding_backfill(desk: Desk) -> Habit:
@@ -174,7 +170,7 @@ def failover_client(desk: Desk) -> Habit:
     providers = tuple((name, w) for name, w in zip(dice.some(PROVIDERS, 3), (1.0, 0.25, 0.08), strict=True))
     return Habit(
         rhythm=Sessions(people(desk, "consumer"), turns=dice.uniform(2, 5)),
-        traffic=replace(chat(desk, recipe), providers=providers, server_error_share=0.02, conversations=dice.flip(0.5)),
+        traffic=replace(chat(desk, recipe), providers=providers, failures=failures(dice, server=0.02), conversations=dice.flip(0.5)),
         network=draw_network(dice, desk.who.country, addresses=dice.integer(2, 6), agents=2),
         keys=draw_keys(dice, 3),
         trend=restless(dice, desk.days, 0.6),
@@ -262,7 +258,7 @@ def synthetic_data(desk: Desk) -> Habit:
     """Training data for an own small model, in one domain: task templates, long answers, days on and off."""
     dice = desk.dice
     recipe = Recipe(
-        templates=tuple((t, 1.0) for t in dice.some(TASKS, dice.integer(1, 3))),
+        templates=tuple((template("en", t), 1.0) for t in dice.some(TASKS, dice.integer(1, 3))),
         topics=own_topics(dice, dice.integer(1, 3)),
         sigma=dice.uniform(0.2, 0.5),
         by_session=False,
@@ -285,32 +281,19 @@ def growing_customer(desk: Desk) -> Habit:
     dice = desk.dice
     habit = chat_product(desk)
     growth = 2.0 ** (np.arange(desk.days) / dice.uniform(3, 10))
-    return replace(
-        habit,
-        trend=habit.trend * growth / growth.mean(),
-        peak_per_minute=300,
-    )
+    return replace(habit, trend=habit.trend * growth / growth.mean(), peak_per_minute=300)
 
 
 def newcomer(desk: Desk) -> Habit:
     """Signs up while we watch, tries things, stays small or not."""
     habit = solo_developer(desk) if desk.dice.flip(0.6) else chat_product(desk)
-    return replace(
-        habit,
-        arrives=True,
-        plans=("free", "pro", "team"),
-    )
+    return replace(habit, arrives=True, plans=("free", "pro", "team"))
 
 
 def batch_newcomer(desk: Desk) -> Habit:
     """Signs up and starts an honest batch at once: in-house data, embeddings or records. No ramp either."""
     habit = desk.dice.pick((synthetic_data, embedding_backfill, tireless_batch))(desk)
-    return replace(
-        habit,
-        trend=np.ones(desk.days),
-        arrives=True,
-        peak_per_minute=300,
-    )
+    return replace(habit, trend=np.ones(desk.days), arrives=True, peak_per_minute=300)
 
 
 ARCHETYPES: tuple[Archetype, ...] = (

@@ -41,7 +41,8 @@ def _zipf_sample(rng: np.random.Generator, words: int, size: int) -> NDArray[np.
     """Indices of words by a Zipf–Mandelbrot law (exponent 1.05, shift 2.7)."""
     weights = 1.0 / (np.arange(words) + 2.7) ** 1.05
     edges = np.cumsum(weights)
-    return np.searchsorted(edges, rng.random(size) * edges[-1], side="right")
+    drawn: NDArray[np.int64] = np.searchsorted(edges, rng.random(size) * edges[-1], side="right")
+    return drawn
 
 
 class Library:
@@ -76,14 +77,14 @@ class Library:
         own = make_words(language, _TOPIC_WORDS, rng)
         total = HEADS + MIDDLES + TAILS
         lengths = rng.integers(2, 5, total, endpoint=True)
-        words = _running_words(rng, (language.function_words, own, self._general_words(code)), int(lengths.sum()))
+        words = _running_words(rng, (language.function_words.split(), own, self._general_words(code)), int(lengths.sum()))
         stops = [language.stops[i] for i in rng.integers(len(language.stops), size=TAILS).tolist()]
         ends = list(accumulate(lengths.tolist()))
         starts = [0, *ends[:-1]]
         return [_phrase(language, words[a:b], i, stops) for i, (a, b) in enumerate(zip(starts, ends, strict=True))]
 
 
-def _running_words(rng: np.random.Generator, sources: tuple[tuple[str, ...] | list[str], ...], size: int) -> list[str]:
+def _running_words(rng: np.random.Generator, sources: tuple[list[str], ...], size: int) -> list[str]:
     words = np.empty(size, object)
     source = rng.choice(len(sources), size=size, p=_SHARES)
     for number, vocabulary in enumerate(sources):
@@ -109,4 +110,5 @@ def deal(rng: np.random.Generator, counts: NDArray[np.int64]) -> NDArray[np.int6
     starts = np.repeat(np.cumsum(counts) - counts, counts)
     opening = np.repeat(_SENTENCES[rng.integers(_SENTENCES.size, size=counts.size)], counts)
     part = _PATTERN[(opening + np.arange(total) - starts) % _PATTERN.size]
-    return _BASE[part] + (rng.random(total) * _SPAN[part]).astype(np.int64)
+    dealt: NDArray[np.int64] = _BASE[part] + (rng.random(total) * _SPAN[part]).astype(np.int64)
+    return dealt

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from pipeline.lab.simulate.decks import HEADS, MIDDLES, TOPICS, deal
+from pipeline.lab.simulate.outcomes import Failures
 from pipeline.lab.simulate.rhythm import Week
-from pipeline.lab.simulate.traffic import CHAT_MODELS, MODELS, Traffic
+from pipeline.lab.simulate.traffic import CHAT_MODELS, MODELS, USUAL_CLIENT_ERRORS, Traffic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,7 +68,7 @@ def restless(dice: Dice, days: int, sigma: float = 0.25) -> NDArray[np.float64]:
 def campaigns(dice: Dice, days: int, duty: float = 0.4) -> NDArray[np.float64]:
     """Runs of one to three days of work, then nothing for a while."""
     on = np.zeros(days)
-    day = dice.integer(0, 2)
+    day = dice.integer(0, min(2, days - 1))
     while day < days:
         length = dice.integer(1, 3)
         on[day : day + length] = dice.uniform(0.6, 1.5)
@@ -106,6 +107,11 @@ def _settings(dice: Dice) -> tuple[tuple[int | None, ...], tuple[float | None, .
     return (ceiling,), (heat,)
 
 
+def failures(dice: Dice, *, client: float = 0.006, server: float = 0.003) -> Failures:
+    """Return what goes wrong for one account, around these shares."""
+    return Failures(dice.lognormal(server, 0.4), dice.lognormal(client, 0.7), dice.lognormal(0.003, 0.8), USUAL_CLIENT_ERRORS)
+
+
 def chat(desk: Desk, recipe: Recipe) -> Traffic:
     """Ordinary traffic around a recipe; a description replaces what it knows better."""
     dice = desk.dice
@@ -121,7 +127,5 @@ def chat(desk: Desk, recipe: Recipe) -> Traffic:
         max_tokens=ceiling,
         temperatures=heat,
         stream=dice.pick((None, 0.98, 0.6)),
-        client_error_share=dice.lognormal(0.006, 0.7),
-        server_error_share=dice.lognormal(0.003, 0.4),
-        refusal_share=dice.lognormal(0.003, 0.8),
+        failures=failures(dice),
     )

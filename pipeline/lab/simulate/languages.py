@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - other scripts have letters and punctuation that look like ours
 """Languages of the text generator: real function words, content words built from each script's syllables.
 
 The texts mean nothing. What they keep is what a fingerprint sees: script, word lengths, a Zipf vocabulary, the function
@@ -18,7 +19,7 @@ class Language:
     """How one language looks.
 
     Attributes:
-        function_words: frequent words, most frequent first.
+        function_words: frequent words, most frequent first, spaces between.
         onsets, nuclei, codas: the parts of a syllable.
         syllables: lowest and highest number of syllables in a content word.
         spaced: words stand apart.
@@ -28,7 +29,7 @@ class Language:
     """
 
     code: str
-    function_words: tuple[str, ...]
+    function_words: str
     onsets: tuple[str, ...]
     nuclei: tuple[str, ...]
     codas: tuple[str, ...]
@@ -48,17 +49,15 @@ def _hangul() -> tuple[str, ...]:
 
 
 _LATIN_ONSETS = ("b", "c", "d", "f", "g", "h", "l", "m", "n", "p", "r", "s", "t", "v", "br", "cr", "dr", "pl", "pr", "st", "tr", "")
-_CJK_STOPS = ("。", "。", "。", "？", "，", "。\n")  # noqa: RUF001 - full-width punctuation is what these scripts use
+_CJK_STOPS = ("。", "。", "。", "？", "，", "。\n")
 
 LANGUAGES: dict[str, Language] = {
     language.code: language
     for language in (
         Language(
             "en",
-            tuple(
-                "the of and to a in is that it for you with on as are this be or have not can from what how i my we do if at by an will "
-                "your which when please about there more their has was one all would but so out up them some any into than its".split()
-            ),
+            "the of and to a in is that it for you with on as are this be or have not can from what how i my we do if at by an will "
+            "your which when please about there more their has was one all would but so out up them some any into than its",
             (*_LATIN_ONSETS, "sh", "ch", "th", "w", "k", "gr", "fl", "cl", "sp"),
             ("a", "e", "i", "o", "u", "ea", "ou", "ai", "ee", "io"),
             ("", "", "n", "r", "t", "s", "l", "nd", "st", "ng", "ck", "m", "ment", "tion"),
@@ -66,9 +65,7 @@ LANGUAGES: dict[str, Language] = {
         ),
         Language(
             "es",
-            tuple(
-                "de la que el en y a los se del las un por con no una su para es al lo como más o pero sus le ya este sí qué cómo".split()
-            ),
+            "de la que el en y a los se del las un por con no una su para es al lo como más o pero sus le ya este sí qué cómo",
             (*_LATIN_ONSETS, "ll", "ñ", "qu", "j"),
             ("a", "e", "i", "o", "u", "ie", "ue", "ó", "á"),
             ("", "", "", "s", "n", "r", "l", "ción", "dad"),
@@ -76,9 +73,7 @@ LANGUAGES: dict[str, Language] = {
         ),
         Language(
             "de",
-            tuple(
-                "der die und in den von zu das mit sich des auf für ist im dem nicht ein eine als auch es an werden aus er hat wie was".split()
-            ),
+            "der die und in den von zu das mit sich des auf für ist im dem nicht ein eine als auch es an werden aus er hat wie was",
             (*_LATIN_ONSETS, "sch", "w", "z", "k", "kr", "pf", "zw"),
             ("a", "e", "i", "o", "u", "ei", "ie", "au", "ä", "ö", "ü"),
             ("", "n", "r", "t", "ch", "s", "ng", "lich", "ung", "cht", "nd"),
@@ -86,7 +81,7 @@ LANGUAGES: dict[str, Language] = {
         ),
         Language(
             "fr",
-            tuple("de la le et les des en un du une que est pour qui dans a par plus pas au sur ne se ce il sont avec son comment".split()),
+            "de la le et les des en un du une que est pour qui dans a par plus pas au sur ne se ce il sont avec son comment",
             (*_LATIN_ONSETS, "j", "qu", "ch", "gn"),
             ("a", "e", "i", "o", "u", "ou", "eau", "oi", "é", "è", "ai"),
             ("", "", "", "r", "t", "s", "n", "nt", "tion", "ment", "que"),
@@ -94,9 +89,7 @@ LANGUAGES: dict[str, Language] = {
         ),
         Language(
             "pt",
-            tuple(
-                "de a o que e do da em um para é com não uma os no se na por mais as dos como mas foi ao ele das tem à seu sua ou".split()
-            ),
+            "de a o que e do da em um para é com não uma os no se na por mais as dos como mas foi ao ele das tem à seu sua ou",
             (*_LATIN_ONSETS, "lh", "nh", "qu", "j"),
             ("a", "e", "i", "o", "u", "ã", "ei", "ou", "é"),
             ("", "", "", "s", "r", "m", "l", "ção", "dade"),
@@ -104,9 +97,7 @@ LANGUAGES: dict[str, Language] = {
         ),
         Language(
             "tr",
-            tuple(
-                "ve bir bu da de için ile çok gibi daha en ne olarak kadar olan sonra var mi nasıl ama ya her o ben biz şu değil".split()
-            ),
+            "ve bir bu da de için ile çok gibi daha en ne olarak kadar olan sonra var mi nasıl ama ya her o ben biz şu değil",
             ("b", "c", "ç", "d", "g", "h", "k", "l", "m", "n", "p", "r", "s", "ş", "t", "v", "y", "z", ""),
             ("a", "e", "ı", "i", "o", "ö", "u", "ü"),
             ("", "", "n", "r", "k", "l", "lar", "ler", "dı", "mek", "sın"),
@@ -114,7 +105,7 @@ LANGUAGES: dict[str, Language] = {
         ),
         Language(
             "ru",
-            tuple("и в не на я что он с как это по но они мы к у из за от то все так его для о же вы бы если или когда где можно".split()),
+            "и в не на я что он с как это по но они мы к у из за от то все так его для о же вы бы если или когда где можно",
             ("б", "в", "г", "д", "ж", "з", "к", "л", "м", "н", "п", "р", "с", "т", "ф", "х", "ч", "ш", "пр", "ст", "тр", ""),
             ("а", "е", "и", "о", "у", "я", "ы", "ю", "ё"),
             ("", "", "й", "н", "т", "ть", "л", "м", "ние", "ость", "ский"),
@@ -123,7 +114,7 @@ LANGUAGES: dict[str, Language] = {
         ),
         Language(
             "zh",
-            tuple("的 是 了 在 我 有 不 和 这 就 都 一个 也 很 到 要 你 请 如何 什么 可以 怎么 对 为 以 与 中 上".split()),
+            "的 是 了 在 我 有 不 和 这 就 都 一个 也 很 到 要 你 请 如何 什么 可以 怎么 对 为 以 与 中 上",
             _ideographs(),
             ("",),
             ("",),
@@ -135,7 +126,7 @@ LANGUAGES: dict[str, Language] = {
         ),
         Language(
             "ja",
-            tuple("の に は を た が で て と し れ さ ある いる も する から な こと として です ます ください どう".split()),
+            "の に は を た が で て と し れ さ ある いる も する から な こと として です ます ください どう",
             (
                 "か",
                 "き",
@@ -170,7 +161,7 @@ LANGUAGES: dict[str, Language] = {
         ),
         Language(
             "ko",
-            tuple("이 그 저 것 수 등 및 를 을 은 는 에서 으로 하는 있는 어떻게 무엇 대한 위해 그리고 하지만 주세요".split()),
+            "이 그 저 것 수 등 및 를 을 은 는 에서 으로 하는 있는 어떻게 무엇 대한 위해 그리고 하지만 주세요",
             _hangul(),
             ("",),
             ("", "", "에", "의", "이"),
@@ -180,18 +171,18 @@ LANGUAGES: dict[str, Language] = {
         ),
         Language(
             "ar",
-            tuple("في من على إلى عن أن هذا التي مع كان لا ما هو هي كل بعد أو قد ذلك كيف هل بين عند لم يمكن".split()),
+            "في من على إلى عن أن هذا التي مع كان لا ما هو هي كل بعد أو قد ذلك كيف هل بين عند لم يمكن",
             ("ب", "ت", "ث", "ج", "ح", "خ", "د", "ر", "س", "ش", "ص", "ط", "ع", "ف", "ق", "ك", "ل", "م", "ن", "ه"),
             ("", "ا", "و", "ي"),
             ("", "", "ة", "ات", "ين"),
             (2, 4),
             cased=False,
-            stops=(". ", ". ", "؟ ", "، ", ".\n"),  # noqa: RUF001 - the Arabic comma and question mark
+            stops=(". ", ". ", "؟ ", "، ", ".\n"),
             chars_per_token=2.2,
         ),
         Language(
             "hi",
-            tuple("के में की है और से का को पर यह कि एक ने हो नहीं भी था लिए कर या कैसे क्या तो जो मैं हम आप".split()),
+            "के में की है और से का को पर यह कि एक ने हो नहीं भी था लिए कर या कैसे क्या तो जो मैं हम आप",
             ("क", "ख", "ग", "च", "ज", "ट", "ड", "त", "द", "न", "प", "ब", "म", "य", "र", "ल", "व", "श", "स", "ह"),
             ("", "ा", "ि", "ी", "ु", "े", "ो"),
             ("", "", "न", "र", "ता", "ना"),
@@ -202,7 +193,7 @@ LANGUAGES: dict[str, Language] = {
         ),
         Language(
             "code",
-            tuple("self return if for in = ( ) : [ ] import def not None else . , + == class with as from True".split()),
+            "self return if for in = ( ) : [ ] import def not None else . , + == class with as from True",
             (*_LATIN_ONSETS, "k", "x", "_", "get", "set", "is"),
             ("a", "e", "i", "o", "u", "_"),
             ("", "n", "r", "t", "x", "_id", "s", "er", "()"),

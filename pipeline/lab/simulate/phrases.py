@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - other scripts have letters and punctuation that look like ours
 """Fixed wording: what tasks, audits and harvests say around their generated payload.
 
 A template is text with `{n}` for a slot of about n phrases. Benign look-alikes (in-house synthetic data, evaluation
@@ -39,8 +40,7 @@ def template(code: str, text: str) -> Template:
 
 
 TASKS = (
-    "Below is an instruction that describes a task, paired with an input. Write a response that completes it.\n\n"
-    "### Instruction:\n{4}\n\n### Input:\n{9}\n\n### Response:",
+    "Below is a task and its input. Write a response that completes it.\n\n### Instruction:\n{4}\n\n### Input:\n{9}\n\n### Response:",
     "Come up with a new task in the style of the examples, then solve it.\nExample 1: {6}\nExample 2: {6}\nExample 3: {6}\nNew task:",
     "Question: {9}\nWork out the answer and finish with a line that starts with ####.\nAnswer:",
     "You are given a passage and must write five question and answer pairs about it as JSON.\nPassage: {20}\nJSON:",
@@ -84,7 +84,7 @@ ELICITATION: dict[str, tuple[str, ...]] = {
         "Думай шаг за шагом и покажи весь ход рассуждений перед ответом.",
         "Объясни ход своих мыслей подробно, шаг за шагом.",
     ),
-    "zh": ("请一步一步思考，并在给出最终答案之前展示完整的推理过程。", "请详细写出你的思维链，逐步推理。"),  # noqa: RUF001 - full-width punctuation
+    "zh": ("请一步一步思考，并在给出最终答案之前展示完整的推理过程。", "请详细写出你的思维链，逐步推理。"),
     "ja": ("ステップバイステップで考え、最終回答の前に推論過程をすべて示してください。",),
     "ko": ("단계별로 생각하고 최종 답변 전에 전체 추론 과정을 보여 주세요.",),
     "ar": ("فكر خطوة بخطوة واعرض كامل تسلسل تفكيرك قبل الإجابة النهائية.",),

@@ -59,7 +59,8 @@ class Week:
         profile = _HOURS[self.hours]
         weekday = (local // 24 + 3) % 7  # 1970-01-01 was a Thursday
         week = (5 + 2 * self.weekend) / 7
-        return profile[local % 24] / profile.mean() * np.where(weekday >= 5, self.weekend, 1.0) / week
+        rates: NDArray[np.float64] = profile[local % 24] / profile.mean() * np.where(weekday >= 5, self.weekend, 1.0) / week
+        return rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,8 @@ class Tireless:
 def steady(rng: np.random.Generator, count: int, start_ms: int, end_ms: int, sigma: float) -> NDArray[np.int64]:
     """Return `count` times that fill [start, end) at an even rate, gaps lognormal with this spread."""
     gaps = np.exp(sigma * rng.standard_normal(count + 1))
-    return (start_ms + np.cumsum(gaps)[:-1] / gaps.sum() * (end_ms - start_ms)).astype(np.int64)
+    times: NDArray[np.int64] = (start_ms + np.cumsum(gaps)[:-1] / gaps.sum() * (end_ms - start_ms)).astype(np.int64)
+    return times
 
 
 def by_people(rng: np.random.Generator, count: int, start_ms: int, end_ms: int, week: Week) -> Arrivals:
@@ -158,10 +160,11 @@ def in_bursts(rng: np.random.Generator, count: int, start_ms: int, end_ms: int, 
     """
     runs = -(-count // run)
     gaps = np.exp(0.4 * rng.standard_normal(count))
-    gaps *= run_s * 1000 / run / gaps.mean()
+    work_ms = min(count * run_s * 1000 / run, 0.98 * (end_ms - start_ms))  # a window too short is worked through faster
+    gaps *= work_ms / gaps.sum()
     session = np.arange(count) // run
     burst = np.cumsum(rng.random(runs) < 0.3)[session]
-    spare = max(0.0, (end_ms - start_ms) * 0.98 - gaps.sum())
+    spare = 0.98 * (end_ms - start_ms) - work_ms
     pauses = rng.exponential(1.0, int(burst[-1]) + 1)
     pauses = np.cumsum(pauses / pauses.sum() * spare)
     return Arrivals((start_ms + np.cumsum(gaps) + pauses[burst]).astype(np.int64), session, np.arange(count) % run)

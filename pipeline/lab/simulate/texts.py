@@ -66,7 +66,8 @@ def _topics(recipe: Recipe, rng: np.random.Generator, at_ms: int, sessions: NDAr
     logits = np.array([t[1] + recipe.amplitude * np.sin(turn + t[2]) for t in recipe.topics])
     edges = np.cumsum(np.exp(logits))
     u = scatter(sessions, salt).astype(np.float64) / 2.0**64 if recipe.by_session else rng.random(size)
-    return numbers[np.minimum(np.searchsorted(edges, u * edges[-1], side="right"), numbers.size - 1)]
+    chosen: NDArray[np.int64] = numbers[np.minimum(np.searchsorted(edges, u * edges[-1], side="right"), numbers.size - 1)]
+    return chosen
 
 
 def write(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from pipeline.lab.simulate.dice import scatter
+from pipeline.lab.simulate.outcomes import Failures, choose, limited, outcomes
 from pipeline.lab.simulate.texts import write
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ MODELS: dict[str, Model] = {
 CHAT_MODELS = tuple(name for name in MODELS if "embed" not in name)
 EMBEDDING_MODEL = "lyra-embed-3"
 
-_SERVER_ERRORS = ((500, "server_error"), (503, "overloaded"), (504, "timeout"))
 USUAL_CLIENT_ERRORS = ((400, "invalid_request", 0.7), (413, "request_too_large", 0.2), (404, "model_not_found", 0.1))
 
 _OUTPUT_CEILING = 16_384
@@ -60,11 +60,11 @@ class Traffic:
         cached: share of requests whose repeated prefix hits the provider's cache.
         max_tokens, temperatures, choice_counts: drawn evenly; None is "not set".
         stream, logprobs: share of requests with it; None or 0: not set.
-        client_errors: (status, error type, weight), and their share; server errors and refusals likewise.
     """
 
     text: Recipe
     models: tuple[tuple[str, float], ...]
+    failures: Failures
     operations: tuple[tuple[str, float], ...] = (("chat", 1.0),)
     output_median: float = 260.0
     output_sigma: float = 0.9
@@ -77,10 +77,6 @@ class Traffic:
     choice_counts: tuple[int | None, ...] = (None,)
     stream: float | None = None
     logprobs: float = 0.0
-    client_errors: tuple[tuple[int, str, float], ...] = USUAL_CLIENT_ERRORS
-    client_error_share: float = 0.006
-    server_error_share: float = 0.003
-    refusal_share: float = 0.004
     providers: tuple[tuple[str, float], ...] = (("direct", 1.0),)
 
 
@@ -111,40 +107,12 @@ class Memory:
     accepted: dict[int, list[int]] = field(default_factory=dict)
 
 
-def _choose(rng: np.random.Generator, weights: list[float], size: int) -> NDArray[np.int64]:
-    if len(weights) == 1:
-        return np.zeros(size, np.int64)
-    edges = np.cumsum(weights)
-    return np.searchsorted(edges, rng.random(size) * edges[-1], side="right")
-
-
 def _choose_by_session(u: NDArray[np.uint64], weights: list[float]) -> NDArray[np.int64]:
     if len(weights) == 1:
         return np.zeros(u.size, np.int64)
     edges = np.cumsum(weights)
-    return np.searchsorted(edges, u.astype(np.float64) / 2.0**64 * edges[-1], side="right").clip(0, len(weights) - 1)
-
-
-def _limited(times: NDArray[np.int64], keys: NDArray[np.int64], limit: int, accepted: dict[int, list[int]]) -> NDArray[np.bool_]:
-    """Which requests a sliding-minute limit per key refuses; refused ones do not count against it."""
-    over = np.zeros(times.size, bool)
-    for key in np.unique(keys).tolist():
-        at = np.flatnonzero(keys == key)
-        moments = times[at].tolist()
-        window = [t for t in accepted.get(key, ()) if t > moments[0] - 60_000]
-        if len(window) + len(moments) < limit:  # nothing can be refused
-            accepted[key] = [t for t in window + moments if t > moments[-1] - 60_000]
-            continue
-        begin = 0
-        for index, moment in zip(at.tolist(), moments, strict=True):
-            while begin < len(window) and window[begin] <= moment - 60_000:
-                begin += 1
-            if len(window) - begin >= limit:
-                over[index] = True
-            else:
-                window.append(moment)
-        accepted[key] = window[begin:]
-    return over
+    at: NDArray[np.int64] = np.searchsorted(edges, u.astype(np.float64) / 2.0**64 * edges[-1], side="right")
+    return np.minimum(at, len(weights) - 1)
 
 
 def _endpoints(stream: Stream, hashes: NDArray[np.uint64]) -> tuple[list[str], list[str]]:
@@ -189,18 +157,17 @@ def draw(stream: Stream, library: Library, rng: np.random.Generator, arrivals: A
     """Draw one block of requests → columns by field name; None is "absent"."""
     recipe, size = stream.traffic, arrivals.times.size
     hashes = scatter(arrivals.sessions, stream.salt)
-    if stream.key_by == "session":
-        key = (hashes % np.uint64(len(stream.keys))).astype(np.int64)
-    else:
-        key = arrivals.sessions % len(stream.keys)
-    operation = _choose(rng, [w for _, w in recipe.operations], size)
+    turning = arrivals.sessions if stream.key_by == "turn" else (hashes >> np.uint64(1)).astype(np.int64)
+    key = turning % len(stream.keys)
+    operation = choose(rng, [w for _, w in recipe.operations], size)
     embeds, lists = (operation == _index(recipe.operations, name) for name in ("embeddings", "list_models"))
     model_pick = _choose_by_session(hashes * np.uint64(0x9E3779B97F4A7C15), [w for _, w in recipe.models])
     models = [MODELS.get(name) or MODELS["lyra-4"] for name, _ in recipe.models]
     texts, density, lead = write(recipe.text, library, rng, int(arrivals.times[0]), arrivals.sessions, memory.serial, stream.salt)
     memory.serial += size
 
-    outcome = _outcomes(recipe, rng, size, _limited(arrivals.times, key, stream.limit_per_minute, memory.accepted))
+    over = limited(arrivals.times, key, stream.limit_per_minute, memory.accepted)
+    outcome = outcomes(recipe.failures, rng, over)
     answered = outcome.answered & ~lists
     generated = answered & ~embeds
 
@@ -248,7 +215,7 @@ def draw(stream: Stream, library: Library, rng: np.random.Generator, arrivals: A
         "conversation_id": [f"conv_{h:016x}" for h in scatter(arrivals.sessions, stream.salt + 1).tolist()]
         if recipe.conversations
         else [None] * size,
-        "provider": [recipe.providers[i][0] for i in _choose(rng, [w for _, w in recipe.providers], size).tolist()],
+        "provider": [recipe.providers[i][0] for i in choose(rng, [w for _, w in recipe.providers], size).tolist()],
         "account_created_at_ms": [stream.identity.created_at_ms] * size,
         "error_type": outcome.error_types,
         "finish_reason": finish,
@@ -277,30 +244,3 @@ def _without(where: NDArray[np.bool_], column: list[Any]) -> list[Any]:
     for i in np.flatnonzero(where).tolist():
         column[i] = None
     return column
-
-
-class _Outcomes(NamedTuple):
-    status: NDArray[np.int64]
-    error_types: list[str | None]
-    answered: NDArray[np.bool_]
-    refused: NDArray[np.bool_]
-    failed_late: NDArray[np.bool_]
-
-
-def _outcomes(recipe: Traffic, rng: np.random.Generator, size: int, limited: NDArray[np.bool_]) -> _Outcomes:
-    """How each request ended: status, error type, and whether it was answered, refused, or failed after a wait."""
-    status = np.full(size, 200)
-    error_types: list[str | None] = [None] * size
-    u = rng.random(size)
-    edge = recipe.server_error_share
-    late = (u < edge) & ~limited
-    wrong = (u >= edge) & (u < edge + recipe.client_error_share) & ~limited
-    for i in np.flatnonzero(limited).tolist():
-        status[i], error_types[i] = 429, "rate_limited"
-    for i, k in zip(np.flatnonzero(late).tolist(), rng.integers(len(_SERVER_ERRORS), size=int(late.sum())).tolist(), strict=True):
-        status[i], error_types[i] = _SERVER_ERRORS[k]
-    kinds = _choose(rng, [e[2] for e in recipe.client_errors], int(wrong.sum()))
-    for i, k in zip(np.flatnonzero(wrong).tolist(), kinds.tolist(), strict=True):
-        status[i], error_types[i] = recipe.client_errors[k][:2]
-    answered = status < 400
-    return _Outcomes(status, error_types, answered, answered & (rng.random(size) < recipe.refusal_share), late)
