@@ -8,19 +8,18 @@ SHELL := /bin/sh
 VENV  := .venv
 BIN   := $(VENV)/bin
 CACHE := $(CURDIR)/$(VENV)/.cache
+LOCKED := $(VENV)/.locked
 STAMP := $(VENV)/.installed
-HOME_MARK := $(VENV)/.home
 ARGS  ?=
 
 # Caches that have no key in pyproject.toml (pytest, mypy and ruff have theirs there).
 export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
-export PIP_CACHE_DIR := $(CACHE)/pip
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # An environment holds absolute paths: one that was moved or copied here is made anew.
-ifneq ($(shell cat $(HOME_MARK) 2>/dev/null),$(CURDIR))
-.PHONY: $(STAMP)
+ifneq ($(shell cat $(LOCKED) 2>/dev/null),$(CURDIR))
+.PHONY: $(LOCKED)
 endif
 
 help: ## list the targets
@@ -56,36 +55,36 @@ lock: | $(BIN)/uv ## pin the dependencies anew, with hashes, for every Python (A
 	compile pyproject.toml --extra embedded --group dev -c requirements/product.txt -o requirements/dev.txt; \
 	echo hatchling | compile - -c requirements/dev.txt -o requirements/build.txt
 
-$(BIN)/uv: # not through the stamp: a lock that lags behind pyproject.toml is what `lock` repairs
-	@$(MAKE) setup
+$(BIN)/uv: # no prerequisite: a lock that lags behind pyproject.toml is what `lock` repairs
+	@$(MAKE) $(LOCKED)
 
 clean: ## remove .venv, with every cache in it
 	@rm -rf $(VENV)
 
-# 1 interpreter, 2 empty environment, 3 locked packages, 4 this package (editable), 5 self-check and warm kernels.
-$(STAMP): requirements/dev.txt pyproject.toml
+# 1 interpreter, 2 empty environment, 3 locked packages: anew whenever the lock changes, so that nothing else is in it.
+$(LOCKED): requirements/dev.txt
 	@set -e; \
-	if [ "$$(cat $(HOME_MARK) 2>/dev/null)" != "$(CURDIR)" ]; then \
-	  found=; \
-	  for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
-	    if "$$python" -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
-	      >/dev/null 2>&1; then found=$$python; break; fi; \
-	  done; \
-	  if [ -z "$$found" ]; then \
-	    echo "make setup: no Python 3.11, 3.12 or 3.13 with its venv module among: $(PYTHON) python3.13 python3.12 python3.11 python3." >&2; \
-	    echo "Install one (Debian, Ubuntu: apt-get install python3 python3-venv), or name it: make setup PYTHON=/path/to/python3" >&2; \
-	    exit 1; \
-	  fi; \
-	  echo "setup: $(VENV) with $$("$$found" --version)"; \
-	  "$$found" -m venv --clear $(VENV); \
-	  printf '%s\n' 'import sys; sys.pycache_prefix = sys.prefix + "/.cache/pycache"' \
-	    > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pycache_prefix.pth"; \
-	  printf '%s\n' "$(CURDIR)" > $(HOME_MARK); \
+	found=; \
+	for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+	  if "$$python" -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+	    >/dev/null 2>&1; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "make setup: no Python 3.11, 3.12 or 3.13 with its venv module among: $(PYTHON) python3.13 python3.12 python3.11 python3." >&2; \
+	  echo "Install one (Debian, Ubuntu: apt-get install python3 python3-venv), or name it: make setup PYTHON=/path/to/python3" >&2; \
+	  exit 1; \
 	fi; \
-	echo "setup: packages of requirements/dev.txt, each checked against its hash"; \
-	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt; \
+	echo "setup: $(VENV) with $$("$$found" --version) from requirements/dev.txt, each package checked against its hash"; \
+	"$$found" -m venv --clear $(VENV); \
+	printf '%s\n' 'import sys; sys.pycache_prefix = sys.prefix + "/.cache/pycache"' \
+	  > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pycache_prefix.pth"; \
+	$(BIN)/python -m pip install --quiet --no-cache-dir --require-hashes --no-deps -r requirements/dev.txt; \
+	printf '%s\n' "$(CURDIR)" > $(LOCKED)
+
+# 4 this package, editable, 5 self-check.
+$(STAMP): $(LOCKED) pyproject.toml
+	@set -e; \
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .; \
 	$(BIN)/python -m pip check --quiet; \
 	$(BIN)/stillwatch --version; \
-	rm -rf "$(CACHE)/pip"; \
 	touch $(STAMP)

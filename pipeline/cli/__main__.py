@@ -1,6 +1,5 @@
-"""`python -m pipeline.cli`: the command without its console script, for child processes."""
+"""`python -m pipeline.cli`: the command without its console script."""
 
 from pipeline.cli.main import run
 
-if __name__ == "__main__":
-    run()
+run()

@@ -125,6 +125,6 @@ def load_role(role: Role) -> RunRole:
 
 
 def _await_eof(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(4096):
+    while os.read(0, 4096):  # not sys.stdin: its lock would be held when the interpreter ends
         pass
     stop.set()

@@ -113,7 +113,9 @@ def fetch(*, cache: Path = CACHE, definition: Path = DEFINITION) -> Path:
     """
     pom = definition / "pom.xml"
     if not pom.is_file():
-        raise DependencyError("Apache Kafka's definition is missing", location=str(pom), next_step="run from a checkout of the repository")
+        raise NotInstalledError(
+            "Apache Kafka's definition is missing", location=str(pom), next_step="run from a checkout of the repository"
+        )
     libs = cache / hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
     if libs.is_dir():
         return libs

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 DRAIN_S = 5.0  # given to running queries at the end
 READY_DEADLINE_S = 30.0  # loading the engine takes 0.7 s when the file is cached, many times that from a slow disk
 GRACE_S = DRAIN_S + 5.0
+SHUTDOWN_POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(SHUTDOWN_POLL_S,), name="http", daemon=True).start()
     sys.stdout.write(f"ClickHouse {engine.version} (embedded) listens on http://{LOOPBACK}:{server.server_port}\n")
     sys.stdout.flush()
     stop.wait()

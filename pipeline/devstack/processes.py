@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 POLL_S = 0.05  # between two looks at a child that is not ready yet
 LOG_TAIL_LINES = 20
-PORT_ATTEMPTS = 3  # a free port can be taken by somebody else before the child binds it
+PORT_ATTEMPTS = 3
 
 # Runs between fork and exec, in a fresh interpreter instead of `preexec_fn`, which is unsafe beside threads.
 # 1 is PR_SET_PDEATHSIG. The second look at the parent closes the gap in which it died before the call.
@@ -60,22 +60,31 @@ def free_port() -> int:
 
 
 def on_free_port(start: Callable[[int], T], port: int | None = None) -> T:
-    """Call `start(port)`; without a given port pick free ones, and another when the child died on the first.
+    """Call `start(port)`; without a given port pick a free one, and another one when somebody else took it meanwhile.
 
     Raises:
-        DependencyError: the child ended early on the given port, or on every port tried.
+        DependencyError: whatever `start` raises for another reason than the port, or for the given one.
     """
     if port is not None:
         return start(port)
-    for attempt in range(1, PORT_ATTEMPTS + 1):
+    for _ in range(PORT_ATTEMPTS - 1):
+        picked = free_port()
         try:
-            return start(free_port())
-        except NotInstalledError:
-            raise
+            return start(picked)
         except DependencyError:
-            if attempt == PORT_ATTEMPTS:
+            if not _taken(picked):
                 raise
-    raise AssertionError  # the loop returns or raises
+    return start(free_port())
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return True
+        return False
 
 
 def module_argv(module: str, *args: str) -> list[str]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 IDLE_S = 30.0
+SHUTDOWN_POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Receiver:
 
     def start(self) -> None:
         """Begin to answer."""
-        threading.Thread(target=self._server.serve_forever, name="receiver", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(SHUTDOWN_POLL_S,), name="receiver", daemon=True).start()
 
     def close(self) -> None:
         """Stop answering and free the port; delayed answers are sent at once."""

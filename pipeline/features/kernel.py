@@ -125,16 +125,20 @@ def _sd(total: float, squares: float, n: float) -> float:
 
 @inline
 def _popular(keys: NDArray[np.uint64], counts: NDArray[np.int32], value: np.uint64) -> None:
-    """Space-saving step: count `value`, taking over the smallest slot when it has none."""
-    low = 0
+    """Count `value` among heavy hitters; a count is never above the truth (Misra & Gries, 1982)."""
+    free = -1
     for j in range(keys.shape[0]):
-        if counts[j] > 0 and keys[j] == value:
+        if counts[j] == 0:
+            free = j
+        elif keys[j] == value:
             counts[j] += 1
             return
-        if counts[j] < counts[low]:
-            low = j
-    keys[low] = value
-    counts[low] += 1
+    if free >= 0:
+        keys[free] = value
+        counts[free] = 1
+        return
+    for j in range(keys.shape[0]):
+        counts[j] -= 1
 
 
 @inline
@@ -350,7 +354,7 @@ def _add_print(row: np.void, columns: Columns, i: int) -> None:
     s[S_LENGTH_LOG2] += length * length
     template = columns.print_template[i]
     for j in range(row.templates.shape[0]):
-        if row.templates[j] == template and row.template_counts[j] * 10 > lc_prints(row) and row.template_counts[j] > 1:
+        if row.templates[j] == template and row.template_counts[j] > 2 and row.template_counts[j] * 20 > row.life_counts[C_PRINTS]:
             c[C_RECURRING] += 1
             break
     _popular(row.templates, row.template_counts, template)
@@ -371,12 +375,6 @@ def _add_print(row: np.void, columns: Columns, i: int) -> None:
         b = row.block_sketch
         for j in range(sketch.shape[0]):
             b[j] += int(math.floor(float(sketch[j]) * scale + 0.5))
-
-
-@inline
-def lc_prints(row: np.void) -> int:
-    """Prompts of closed blocks."""
-    return int(row.life_counts[C_PRINTS])
 
 
 @inline

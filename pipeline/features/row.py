@@ -10,7 +10,7 @@ import numpy as np
 
 SKETCH = 128
 LIFE_TEMPLATES = 8
-"""Slots of the heavy-hitter sketch over an account's life: any template above 1/8 of its prompts holds one (Metwally et al., 2005)."""
+"""Slots of the heavy-hitter sketch over an account's life: any template above 1/9 of its prompts holds one (Misra & Gries, 1982)."""
 BLOCK_TEMPLATES = 6
 
 SUMS = (

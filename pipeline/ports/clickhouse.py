@@ -65,8 +65,8 @@ RETRIABLE_CODES = frozenset(
 MISSING_SCHEMA_CODES = frozenset({16, 60, 81})
 """NO_SUCH_COLUMN_IN_TABLE, UNKNOWN_TABLE, UNKNOWN_DATABASE: `stillwatch init` has not run, or ran with an older version."""
 
-QUERY_CODES = frozenset({36, 42, 43, 46, 47, 53, 62, 158, 164, 307, 386, 396, *MISSING_SCHEMA_CODES})
-"""Codes that speak about the query itself: syntax, names, types, limits, an attempt to write."""
+QUERY_CODES = frozenset({36, 42, 43, 46, 47, 53, 62, 158, 164, 307, 386, 396, 452, 497, *MISSING_SCHEMA_CODES})
+"""Codes that speak about the query itself: syntax, names, types, limits, rights, an attempt to write."""
 
 COST_CODES = frozenset({159, 160, 241})
 """Too slow, too much memory: to a reader with limits it is the query, to a writer it is the server."""
@@ -143,8 +143,8 @@ def _mapped(location: str, *, reading: bool = False) -> Iterator[None]:
         yield
     except StillwatchError:
         raise
-    except DataError as err:
-        raise DependencyError(f"rows do not fit the table: {err}", location=location) from err
+    except (DataError, ValueError, TypeError, OverflowError) as err:  # the client's serialiser lets the latter through
+        raise DependencyError(f"values do not fit the columns ({type(err).__name__})", location=location) from err
     except (ClickHouseError, OSError) as err:
         raise _translate(err, location, reading=reading) from err
 
@@ -155,7 +155,7 @@ def _translate(err: Exception, location: str, *, reading: bool) -> StillwatchErr
     if code is None:
         status = re.search(r"HTTP status (\d{3})", str(err))
         if isinstance(err, OSError | OperationalError) or (status and (status[1] == "429" or status[1] >= "500")):
-            return UnavailableError(f"ClickHouse does not answer: {text}", location=location)
+            return UnavailableError(f"ClickHouse does not answer: {_root_cause(err)}", location=location)
         return DependencyError(f"ClickHouse refused: {text}", location=location)
     if code in RETRIABLE_CODES and not (reading and code in COST_CODES):
         return UnavailableError(f"ClickHouse is overloaded or unwell: {text}", location=location)
@@ -165,14 +165,25 @@ def _translate(err: Exception, location: str, *, reading: bool) -> StillwatchErr
     return DependencyError(f"ClickHouse refused: {text}", location=location)
 
 
+def _root_cause(err: BaseException) -> str:
+    """The innermost reason of a failed call, without the request's address, which differs each time."""
+    while True:
+        inner = getattr(err, "reason", None) or err.__cause__
+        if not isinstance(inner, BaseException):
+            break
+        err = inner
+    return _first_line(re.sub(r"^<?HTTPS?Connection.*?>?: ", "", str(err))) or type(err).__name__
+
+
 def _first_line(text: str) -> str:
     text = re.sub(r"^Received ClickHouse exception, code: \d+, server response: ", "", text)
+    text = re.sub(r"(Code: \d+\. DB::Exception: )+", "", text)
     text = re.sub(r" \(for url [^)]*\)| ?\(version [^()]*(\([^()]*\))?\)", "", text)
     return " ".join(text.split())[:600]
 
 
 def _connect(settings: ClickHouseSettings, database: str | None, *, reader: bool, timeout_s: int) -> Client:
-    logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)  # it warns about each failed call; our callers say it better
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # it logs values and each failed call; our callers say it better
     own_user = reader and bool(settings.readonly_username)
     password = settings.readonly_password if own_user else settings.password
     return clickhouse_connect.get_client(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from pipeline.devstack import apache_kafka as kafka_module
 from pipeline.devstack.broker import embedded_broker
@@ -102,7 +103,7 @@ def test_both_brokers_resume_a_group_at_its_commit(broker: str, unique: str) -> 
         "group.id": unique,
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
-        "session.timeout.ms": 6_000,
+        "session.timeout.ms": 2_000,  # joining takes the embedded broker half of it
     }
 
     def read(consumer: Consumer, count: int) -> list[bytes | str | None]:
@@ -126,7 +127,7 @@ def test_both_brokers_resume_a_group_at_its_commit(broker: str, unique: str) -> 
 
 def test_apache_kafka_makes_no_topics_by_itself(apache_kafka: str, unique: str) -> None:
     """A typo in a topic's name is an error, as on a production cluster, not a new topic."""
-    producer = Producer({"bootstrap.servers": apache_kafka, "message.timeout.ms": 2_000})
+    producer = Producer({"bootstrap.servers": apache_kafka, "message.timeout.ms": 1_000})
     errors: list[KafkaError | None] = []
     producer.produce(unique, b"x", on_delivery=lambda error, _: errors.append(error))
     producer.flush(DEADLINE_S)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -204,16 +205,31 @@ def test_a_child_outlives_the_thread_that_asked_for_it(processes: ProcessGroup) 
 
 
 def test_a_taken_port_is_replaced_by_another() -> None:
-    """When the child died because somebody took the port, the next free one is tried; a given port is not replaced."""
+    """When somebody took the port before the child could, the next free one is tried."""
+    tried: list[int] = []
+    with socket.socket() as rival:
+
+        def start(port: int) -> int:
+            tried.append(port)
+            if len(tried) == 1:
+                rival.bind(("127.0.0.1", port))
+                raise DependencyError("address in use")
+            return port
+
+        assert on_free_port(start) == tried[1]
+
+
+def test_a_failure_that_is_not_the_ports_is_not_repeated() -> None:
+    """A child that fails for its own reasons is started once, and a given port is never replaced."""
     tried: list[int] = []
 
     def start(port: int) -> int:
         tried.append(port)
-        if len(tried) == 1:
-            raise DependencyError("address in use")
-        return port
+        raise DependencyError("no")
 
-    assert on_free_port(start) == tried[1]
-    tried.clear()
     with pytest.raises(DependencyError):
-        on_free_port(start, free_port())
+        on_free_port(start)
+    given = free_port()
+    with pytest.raises(DependencyError):
+        on_free_port(start, given)
+    assert tried[1:] == [given]

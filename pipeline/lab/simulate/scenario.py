@@ -110,6 +110,21 @@ class Scenario:
         return self.start_ms + int(self.days * DAY_MS)
 
 
+def demo_scenario(seed: int, start_ms: int) -> Scenario:
+    """What `stillwatch demo` plays: four days, 240 customers, one attacker of each kind, loud enough to be caught in time.
+
+    About 170,000 requests. Whether an attacker's account is new or aged, and its timing, is the seed's choice.
+    """
+    attacks = (
+        AttackSpec(Kind.BULK_EXTRACTION, requests=4_000, share=0.85),
+        AttackSpec(Kind.SYSTEMATIC_DISTILLATION, requests=3_000, share=0.8),
+        AttackSpec(Kind.REASONING_ELICITATION, requests=2_500, share=0.8),
+        AttackSpec(Kind.LIMIT_EVASION, requests=3_000, share=0.8),
+        AttackSpec(Kind.PROBING, requests=1_500, share=0.7),
+    )
+    return Scenario(seed=seed, start_ms=start_ms, days=4, accounts=240, requests_per_account_day=150, attacks=attacks)
+
+
 def parse_attackers(text: str) -> tuple[AttackSpec, ...]:
     """Read `kind[:key=value…][,…]`; `none` is nobody, `all` is one of each kind.
 

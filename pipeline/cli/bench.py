@@ -1,0 +1,186 @@
+"""`stillwatch bench`: measured on the real parts, in fresh processes, beside a peer on the same topic in the same run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.base.errors import StillwatchError
+from pipeline.base.settings import KafkaSettings, Settings
+from pipeline.devstack.apache_kafka import apache_kafka
+from pipeline.devstack.broker import embedded_broker
+from pipeline.devstack.clickhouse import EmbeddedClickHouse, embedded_clickhouse
+from pipeline.devstack.processes import Child, ProcessGroup, free_port, module_argv
+from pipeline.lab.bench.throughput import BenchError, Ours, Peer, measure_ours, measure_peer, summarise
+from pipeline.lab.simulate import bulk_records
+from pipeline.ports.clickhouse import Limits, Reader
+from pipeline.ports.kafka import KafkaBroker
+from pipeline.ports.topics import TopicSpec
+
+_SOURCE = "bench.requests"
+_PARTITIONS = 8
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    bench = typer.Typer(no_args_is_help=True, help="Benchmarks on the real parts; JSON that diffs clean.")
+    bench.command("throughput")(throughput)
+    bench.callback()(_group)
+    app.add_typer(bench, name="bench")
+
+
+def _group() -> None:
+    """Keep `throughput` a subcommand although it is the only one."""
+
+
+def throughput(
+    events: Annotated[int, typer.Option(min=10_000, help="Events in the topic.")] = 400_000,
+    accounts: Annotated[int, typer.Option(min=100, help="Accounts, Zipf-distributed; every event has a prompt.")] = 20_000,
+    runs: Annotated[int, typer.Option(min=1, help="Runs of each row, interleaved; medians count.")] = 5,
+    peer_seconds: Annotated[float, typer.Option(min=5, help="How long the peer may read per run, seconds.")] = 60.0,
+    seed: Annotated[int, typer.Option(help="Of the workload.")] = 1,
+    peer: Annotated[bool, typer.Option(help="Measure the plain Faust agent with a forest per account too.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Write every figure as JSON.")] = None,
+) -> None:
+    """Events per second from `api.requests` to rows queryable, CPU per event by role, beside a plain Faust agent.
+
+    Needs Java 17 and Maven for Apache Kafka; without them the embedded broker serves, and the result says so.
+    """
+    console = Console(stderr=True)
+    with ProcessGroup() as group:
+        bootstrap, broker_name = _start_broker(group)
+        clickhouse = embedded_clickhouse(group)
+        console.print(f"filling {_SOURCE}: {events:,} events of {accounts:,} accounts, seed {seed}, on {broker_name}")
+        kafka = KafkaSettings(bootstrap_servers=bootstrap, replication_factor=1, min_insync_replicas=1)
+        _fill(KafkaBroker(kafka), events, accounts, seed)
+        ours: list[Ours] = []
+        peers: list[Peer] = []
+        try:
+            for number in range(1, runs + 1):
+                ours.append(_run_ours(group, kafka, clickhouse, events, number))
+                console.print(f"run {number}: stillwatch {ours[-1].events_per_s:,.0f} events/s")
+                if peer:
+                    peers.append(_run_peer(group, bootstrap, events, peer_seconds, number))
+                    console.print(f"run {number}: plain Faust {peers[-1].second_half_events_per_s:,.0f} events/s (second half)")
+        except BenchError as error:
+            raise StillwatchError(str(error)) from None
+        result: dict[str, Any] = {
+            **summarise(ours, peers),
+            "workload": {"events": events, "accounts": accounts, "seed": seed, "broker": broker_name},
+        }
+    _show(result)
+    if out is not None:
+        out.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
+
+
+def _start_broker(group: ProcessGroup) -> tuple[str, str]:
+    if shutil.which("java") and shutil.which("mvn"):
+        return apache_kafka(group).bootstrap_servers, "Apache Kafka"
+    return embedded_broker(group).bootstrap_servers, "the embedded broker"
+
+
+def _fill(broker: KafkaBroker, events: int, accounts: int, seed: int) -> None:
+    broker.create(TopicSpec(_SOURCE, _PARTITIONS, 1, {}))
+    producer = broker.producer()
+    for index, (account_id, value) in enumerate(bulk_records(events, accounts, seed)):
+        producer.send(_SOURCE, value, key=account_id.encode())
+        if index % 10_000 == 0:
+            producer.poll()
+    producer.flush(120)
+
+
+def _env(kafka: KafkaSettings, clickhouse: EmbeddedClickHouse, prefix: str) -> dict[str, str]:
+    return {
+        "STILLWATCH_PREFIX": prefix,
+        "STILLWATCH_REQUESTS_TOPIC": _SOURCE,
+        "STILLWATCH_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "STILLWATCH_KAFKA__REPLICATION_FACTOR": "1",
+        "STILLWATCH_KAFKA__MIN_INSYNC_REPLICAS": "1",
+        "STILLWATCH_CLICKHOUSE__HOST": clickhouse.host,
+        "STILLWATCH_CLICKHOUSE__PORT": str(clickhouse.port),
+        "STILLWATCH_LOG__FORMAT": "console",
+    }
+
+
+def _metric(port: int, path: str) -> str:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
+            return str(answer.read().decode())
+    except (urllib.error.URLError, OSError):
+        return ""
+
+
+def _run_ours(group: ProcessGroup, kafka: KafkaSettings, clickhouse: EmbeddedClickHouse, events: int, number: int) -> Ours:
+    prefix = f"bench{number}"
+    env = _env(kafka, clickhouse, prefix)
+    init = group.start(f"init-{number}", module_argv("pipeline.cli", "init", "--dev"), env=env)
+    if init.wait(60):
+        raise BenchError(init.log_tail())
+    ports = {role: free_port() for role in ("ingest", "detect", "deliver")}
+
+    def start(role: str) -> Child:
+        port = ports[role]
+        ready = (lambda: _metric(port, "/readyz").startswith("ok")) if role != "ingest" else None
+        argv = module_argv("pipeline.cli", "run", role)
+        return group.start(
+            f"{role}-{number}", argv, env={**env, "STILLWATCH_HTTP__PORT": str(port)}, ready=ready, deadline_s=90, grace_s=30
+        )
+
+    def ingested() -> float:
+        values = re.findall(
+            r'^stillwatch_records_total\{[^}]*role="ingest"[^}]*\} (\S+)', _metric(ports["ingest"], "/metrics"), re.MULTILINE
+        )
+        return sum(map(float, values))
+
+    settings = Settings(prefix=prefix, clickhouse={"host": clickhouse.host, "port": clickhouse.port})  # type: ignore[arg-type]
+    reader = Reader(settings, Limits())
+    roles: dict[str, Child] = {role: start(role) for role in ("detect", "deliver")}
+    started = dict(roles)
+
+    def start_ingest() -> Child:
+        started["ingest"] = start("ingest")
+        return started["ingest"]
+
+    def counted() -> int:
+        return int(reader.query("SELECT sum(requests) FROM account_hourly").rows[0][0] or 0)
+
+    try:
+        return measure_ours(dict(roles), start_ingest, ingested, counted, events, 600)
+    finally:
+        for child in started.values():
+            child.stop()
+        reader.close()
+
+
+def _run_peer(group: ProcessGroup, bootstrap: str, events: int, seconds: float, number: int) -> Peer:
+    env = {
+        "STILLWATCH_PREFIX": f"peer{number}",
+        "STILLWATCH_REQUESTS_TOPIC": _SOURCE,
+        "STILLWATCH_KAFKA__BOOTSTRAP_SERVERS": bootstrap,
+    }
+    child = group.start(f"peer-{number}", module_argv("pipeline.lab.bench.plain_faust"), env=env, grace_s=2)
+    try:
+        return measure_peer(child, child.log, events, seconds)
+    finally:
+        child.stop()
+
+
+def _show(result: dict[str, Any]) -> None:
+    table = Table("row", "events/s (median)", "CPU µs/event by role", box=None, pad_edge=False)
+    cpu = ", ".join(f"{role} {value:.1f}" for role, value in result["ours_cpu_us_per_event"].items())
+    table.add_row("stillwatch, to rows queryable", f"{result['ours_events_per_s']:,.0f}", cpu)
+    if "ratio" in result:
+        runs = result["runs"]["peer"]
+        late = sorted(run["second_half_cpu_us_per_event"] for run in runs)[len(runs) // 2]
+        table.add_row("plain Faust + forest per account, second half", f"{result['peer_second_half_events_per_s']:,.0f}", f"{late:.0f}")
+        table.add_row("ratio", f"{result['ratio']:.1f} ×", "")
+    Console().print(table)
