@@ -81,10 +81,13 @@ $(LOCKED): requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-cache-dir --require-hashes --no-deps -r requirements/dev.txt; \
 	printf '%s\n' "$(CURDIR)" > $(LOCKED)
 
-# 4 this package, editable, 5 self-check.
+# 4 this package, editable, 5 self-check, and kernels compiled by using them once.
 $(STAMP): $(LOCKED) pyproject.toml
 	@set -e; \
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .; \
 	$(BIN)/python -m pip check --quiet; \
 	$(BIN)/stillwatch --version; \
+	warm=$$(mktemp -d); trap 'rm -rf "$$warm"' EXIT; \
+	$(BIN)/stillwatch simulate --out "$$warm/requests.ndjson" --days 0.5 --accounts 20 --seed 1 >"$$warm/log" 2>&1 && \
+	$(BIN)/stillwatch backtest "$$warm/requests.ndjson" --out "$$warm/out" >>"$$warm/log" 2>&1 || { cat "$$warm/log" >&2; exit 1; }; \
 	touch $(STAMP)

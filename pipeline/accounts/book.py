@@ -338,11 +338,15 @@ class Book:
 
     # ---- checkpoints
 
+    def take_rollups(self) -> list[Rollup]:
+        """Every rollup that changed since it was last taken, with absolute values."""
+        return self._rollups.drain(self._ids)
+
     def checkpoint(self) -> Checkpoint:
         """A consistent cut of everything that changed since the last one. Marks it saved: write it or die."""
         records: list[tuple[bytes, bytes]] = []
         superseded, self._garbage = self._garbage, []
-        rollups = self._rollups.drain(self._ids)
+        rollups = self.take_rollups()
         for slot in np.flatnonzero(self._version[: len(self._ids)] != self._saved[: len(self._ids)]).tolist():
             account_id, version = self._ids[slot], int(self._version[slot])
             self._save(records, superseded, account_id, self._pack(slot), version, int(self._saved[slot]))

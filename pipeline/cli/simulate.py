@@ -39,6 +39,10 @@ _PROGRESS_EVERY = 2_000
 _err = Console(stderr=True, highlight=False)
 
 
+def _say(line: str) -> None:
+    _err.print(line, soft_wrap=True, markup=False)
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb."""
     app.command("simulate")(simulate)
@@ -111,7 +115,7 @@ def simulate(
         attacks=parse_attackers(attackers),
         faults=Faults(duplicates=duplicates, late=late, rekeyed=rekeyed, conflicts=conflicts, bad=bad),
     )
-    _err.print(f"seed {scenario.seed}, {days:g} days up to {_when(end_ms)} (the same again: --seed {scenario.seed} --end {end_ms})")
+    _say(f"seed {scenario.seed}, {days:g} days up to {_when(end_ms)} (the same again: --seed {scenario.seed} --end {end_ms})")
     truth = labels(scenario)
     begun = time.monotonic()
     with _progress(sum(label.requests for label in truth)) as report:
@@ -122,7 +126,7 @@ def simulate(
         with open_output(place) as file:
             for label in truth:
                 file.write(encode_label(label))
-        _err.print(f"labels: {place}")
+        _say(f"labels: {place}")
 
 
 def _parse_time(text: str) -> int:
@@ -165,14 +169,12 @@ def _to_file(scenario: Scenario, out: str, report: Callable[[Tally, int], None])
 def _to_kafka(scenario: Scenario, rate: float | None, speedup: float | None, report: Callable[[Tally, int], None]) -> Tally:
     settings = load_settings()
     producer = KafkaProducer(settings.kafka)
-    _err.print(f"to {settings.requests_topic} on {settings.kafka.bootstrap_servers}")
+    _say(f"to {settings.requests_topic} on {settings.kafka.bootstrap_servers}")
     return publish(play(scenario), producer, settings.requests_topic, rate=rate, speedup=speedup, on_progress=report)
 
 
 def _summary(tally: Tally, truth: list[Label], seconds: float) -> None:
-    _err.print(
-        f"{tally.records:,} records in {seconds:.1f} s: {tally.counted:,} events that count, {tally.attack:,} of them attack requests"
-    )
+    _say(f"{tally.records:,} records in {seconds:.1f} s: {tally.counted:,} events that count, {tally.attack:,} of them attack requests")
     faults = {
         "sent twice": tally.duplicates,
         "late": tally.late,
@@ -181,10 +183,10 @@ def _summary(tally: Tally, truth: list[Label], seconds: float) -> None:
     }
     for name, count in {**faults, **{f"to be refused, {reason}": n for reason, n in sorted(tally.rejected.items())}}.items():
         if count:
-            _err.print(f"  {count:,} {name}")
+            _say(f"  {count:,} {name}")
     for label in truth:
         if label.attack_start_ms is not None and label.attack_end_ms is not None:
-            _err.print(
-                f"  {label.account_id} {label.label}: {label.attack_requests:,} requests, {label.share:.0%} of the account's ({label.account}), "
-                f"{_when(label.attack_start_ms)} to {_when(label.attack_end_ms)}"
+            how = (
+                f"{label.attack_requests:,} requests, {label.share:.0%} of what the account does meanwhile, {label.account}, {label.timing}"
             )
+            _say(f"  {label.account_id} {label.label}: {how}, {_when(label.attack_start_ms)} to {_when(label.attack_end_ms)}")

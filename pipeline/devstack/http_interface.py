@@ -13,30 +13,36 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import socketserver
 import sys
 import threading
 import uuid
+from contextlib import contextmanager
 from email.parser import BytesParser
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import orjson
 
 from pipeline.base.errors import UnavailableError
-from pipeline.devstack.engine import Context, Engine, Result
+from pipeline.devstack.engine import Context
 from pipeline.devstack.processes import LOOPBACK
 from pipeline.devstack.request_body import read_body
 from pipeline.devstack.statement import QueryError, not_implemented, read
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from email.message import Message
+
+    from pipeline.devstack.engine import Engine
 
 SERVER_NAME = "stillwatch-embedded"
 IDLE_S = 60.0  # a kept-alive connection without a request is closed after this
-_LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+_LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:]*\]|[^:]*)(?::[0-9]+)?")
 
 # URL parameters that are no settings (ClickHouse's list); every other one is a setting or `param_NAME`.
 _NOT_SETTINGS = frozenset(
@@ -112,25 +118,26 @@ class Server(ThreadingHTTPServer):
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
-    def run(self, text: bytes, context: Context) -> Result:
-        """Run a query for a handler, counted so that `drain` waits for it.
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """The time a query and its answer take; `drain` waits for its end.
 
         Raises:
-            QueryError: it was refused, or the server is shutting down.
+            QueryError: the server is shutting down.
         """
         with self._changed:
             if self._draining:
                 raise QueryError(439, "CANNOT_SCHEDULE_TASK", "The embedded ClickHouse is shutting down")
             self._running += 1
         try:
-            return self.engine.run(read(text), context)
+            yield
         finally:
             with self._changed:
                 self._running -= 1
                 self._changed.notify_all()
 
     def drain(self, timeout_s: float) -> None:
-        """Refuse new queries and wait for the running ones.
+        """Refuse new queries and wait until the running ones are answered.
 
         Raises:
             UnavailableError: some still run after `timeout_s`; the engine cannot be closed under them.
@@ -175,22 +182,30 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # what is left of the body would be taken for the next request
             self._refuse(err)
             return
-        url = urlsplit(self.path)
-        try:
-            if url.path == "/ping" or (url.path == "/" and self.command != "POST" and not url.query):
-                self._answer(200, b"Ok.\n", {"Content-Type": "text/html; charset=UTF-8"})
-            elif url.path == "/":
-                self._run_query(dict(parse_qsl(url.query, keep_blank_values=True, errors="surrogateescape")), body)
-            else:
-                self._answer(404, f"There is no handle {url.path}\n".encode(), {})
-        except QueryError as err:
-            self._refuse(err)
+        path, _, parameters = self.path.partition("?")
+        if path == "/ping" or (path == "/" and self.command != "POST" and not parameters):
+            self._answer(200, b"Ok.\n", {"Content-Type": "text/html; charset=UTF-8"})
+        elif path == "/":
+            self._serve_query(dict(parse_qsl(parameters, keep_blank_values=True, errors="surrogateescape")), body)
+        else:
+            self._answer(404, f"There is no handle {path}\n".encode(errors="replace"), {})
 
     def _refuse_foreign(self) -> None:
         """Keep web pages out: the browser of whoever runs this would carry their requests to loopback."""
-        host = urlsplit(f"//{self.headers.get('Host', 'localhost')}").hostname
-        if host not in _LOOPBACK_NAMES or "Origin" in self.headers:
+        host = _HOST.fullmatch(self.headers.get("Host", "localhost"))
+        if host is None or host["name"].lower() not in _LOOPBACK_NAMES or "Origin" in self.headers:
             raise QueryError(497, "ACCESS_DENIED", "The embedded ClickHouse answers local programs only")
+
+    def _serve_query(self, url: dict[str, str], body: bytes) -> None:
+        try:
+            with self.server.working():
+                try:
+                    self._run_query(url, body)
+                except QueryError as err:
+                    self._refuse(err)
+                self.wfile.flush()
+        except QueryError as err:  # shutting down
+            self._refuse(err)
 
     def _run_query(self, url: dict[str, str], body: bytes) -> None:
         fields = {**url}
@@ -212,7 +227,7 @@ class _Handler(BaseHTTPRequestHandler):
             parameters={k.removeprefix("param_"): v for k, v in fields.items() if k.startswith("param_")},
             format=fields.get("default_format") or self.headers.get("X-ClickHouse-Format") or "TabSeparated",
         )
-        result = self.server.run(text, context)
+        result = self.server.engine.run(read(text), context)
         headers = {
             "Content-Type": _CONTENT_TYPE.get(result.format, "text/plain; charset=UTF-8"),
             "X-ClickHouse-Query-Id": fields.get("query_id") or str(uuid.uuid4()),

@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.base.hashing import hash_text
 from pipeline.base.jit import inline, kernel
+from pipeline.intake.markers import REASONING, Marker
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,22 +26,22 @@ if TYPE_CHECKING:
     S_INPUT, S_OUTPUT, S_REASONING, S_CACHED, S_OUTPUT_LOG, S_LENGTH_LOG, S_LENGTH_LOG2, S_GAP_LOG, S_GAP_LOG2, S_TEMPERATURE,
 ) = range(10)  # fmt: skip
 (
-    C_INPUTS, C_OUTPUTS, C_REASONINGS, C_CACHES, C_PRINTS, C_MARKERS, C_ERRORS, C_LIMITED, C_REFUSED, C_LISTS,
+    C_INPUTS, C_OUTPUTS, C_REASONINGS, C_CACHES, C_PRINTS, C_MARKERS, C_TASKS, C_ERRORS, C_LIMITED, C_REFUSED, C_LISTS,
     C_LOGPROBS, C_CHOICES, C_TINY, C_GAPS, C_GENERATIONS, C_TEMPERATURES, C_RECURRING,
-) = range(17)  # fmt: skip
+) = range(18)  # fmt: skip
 (
     REQUESTS_HOUR, TOKENS_HOUR, REQUESTS_DAY, TOKENS_DAY, REQUESTS_WEEK, TOKENS_WEEK, BLOCK_RATE, ACTIVE_DAY, ACTIVE_64H, GAP_SD,
     OUTPUT_LENGTH, OUTPUT_RATIO, REASONING_SHARE, CACHED_SHARE, CHOICES_SHARE, LOGPROBS_SHARE, TINY_SHARE, TEMPERATURE,
     PROMPT_LENGTH, PROMPT_LENGTH_SD, TEMPLATE_MASS, TEMPLATE_RECURRENCE, TEMPLATE_DIVERSITY, PREFIX_DIVERSITY, SUFFIX_DIVERSITY,
-    SIMILARITY, SHIFT_FAST, SHIFT_SLOW, MARKER_SHARE, ERROR_SHARE, LIMITED_SHARE, REFUSED_SHARE, LISTS_SHARE,
+    SIMILARITY, SHIFT_FAST, SHIFT_SLOW, MARKER_SHARE, TASK_SHARE, ERROR_SHARE, LIMITED_SHARE, REFUSED_SHARE, LISTS_SHARE,
     ADDRESSES, NETWORKS, AGENTS, KEYS, MODELS, AGE_DAYS,
-    LIFE_TEMPLATE_MASS, LIFE_TEMPLATE_TOP8, LIFE_SIMILARITY, LIFE_SUFFIXES, LIFE_PROMPT_LENGTH, LIFE_PROMPT_LENGTH_SD,
-    LIFE_MARKER_SHARE, LIFE_OUTPUT_LENGTH, LIFE_OUTPUT_RATIO, LIFE_REASONING_SHARE, LIFE_CACHED_SHARE, LIFE_CHOICES_SHARE,
+    LIFE_PACE, LIFE_TOKEN_PACE, LIFE_TEMPLATE_MASS, LIFE_TEMPLATE_TOP8, LIFE_SIMILARITY, LIFE_SUFFIXES, LIFE_PROMPT_LENGTH, LIFE_PROMPT_LENGTH_SD,
+    LIFE_MARKER_SHARE, LIFE_TASK_SHARE, LIFE_OUTPUT_LENGTH, LIFE_OUTPUT_RATIO, LIFE_REASONING_SHARE, LIFE_CACHED_SHARE, LIFE_CHOICES_SHARE,
     LIFE_LOGPROBS_SHARE, LIFE_TINY_SHARE, LIFE_ERROR_SHARE, LIFE_LIMITED_SHARE, LIFE_REFUSED_SHARE, LIFE_LISTS_SHARE,
     LIFE_GAP_SD, LIFE_ACTIVE_SHARE, LIFE_HOURLY_REQUESTS, LIFE_HOURLY_TOKENS, LIFE_ADDRESSES, LIFE_NETWORKS, LIFE_AGENTS,
     LIFE_KEYS, LIFE_MODELS,
-) = range(66)  # fmt: skip
-WIDTH = 66
+) = range(70)  # fmt: skip
+WIDTH = 70
 
 HOUR_MS = 3_600_000
 DAY_HOURS = 24
@@ -50,14 +51,23 @@ _HALF_DAY = math.log(2.0) / 86_400_000.0
 _HALF_WEEK = _HALF_DAY / 7.0
 _UNIT = 4096.0
 _MEAN_UNIT = 16384.0
-_FAST = 0.25
-"""Weight of a block in the fast running mean of sketches: about 4 blocks."""
-_SLOW_REQUESTS = 1_000.0
-"""Requests that the slow mean remembers; below that it is the plain mean over the account's life."""
+_SETTLED = 100.0
+"""Prompts over which the running means of sketches are plain means; from there on a day moves them by at most the weights below."""
+_FAST_DAY = 0.3
+"""Half-life of two days, however many requests a day brings: a drain does not become its own reference overnight."""
+_SLOW_DAY = 0.03
+"""Half-life of about a month (Kloft & Laskov, JMLR 2012: bounded updates bound poisoning)."""
+_NEWBORN_DAYS = 1.0 / 24.0
+"""Added to an account's age before its pace is taken."""
 _LATER_ONLY_MS = 10 * 86_400_000  # beyond that every shift register is empty
 _LIST_MODELS = np.uint64(hash_text("list_models"))
 _REFUSAL = np.uint64(hash_text("refusal"))
 _FILTERED = np.uint64(hash_text("content_filter"))
+_REASONING = int(REASONING)
+"""Markers that ask for the model's way of thinking (frozen into compiled code like every constant here)."""
+_TASKS = int(
+    Marker.GRADING | Marker.STRUCTURED_OUTPUT | Marker.QA_GENERATION | Marker.SELF_INSTRUCT | Marker.REPHRASE | Marker.MODEL_TRAINING | Marker.MULTIPLE_CHOICE
+)
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
 
@@ -158,6 +168,36 @@ def _advance_hour(row: np.void, hour: int) -> None:
 
 
 @inline
+def _move_means(row: np.void, prompts: float, all_prompts: float) -> None:
+    """Move the running means towards the block's mean sketch, within the day's allowance once the account is settled."""
+    b = row.block_sketch
+    f = row.fast
+    w = row.slow
+    day = row.block_hour // DAY_HOURS
+    if row.mean_day != day:
+        row.mean_day = day
+        row.mean_spent[0] = 0.0
+        row.mean_spent[1] = 0.0
+    share = prompts / all_prompts
+    fast = share
+    slow = share
+    if all_prompts > _SETTLED:
+        fast = min(max(share, 0.02), _FAST_DAY - row.mean_spent[0])
+        slow = min(share, _SLOW_DAY - row.mean_spent[1])
+        fast = max(fast, 0.0)
+        slow = max(slow, 0.0)
+        row.mean_spent[0] += fast
+        row.mean_spent[1] += slow
+    scale = _MEAN_UNIT / (_UNIT * prompts)
+    for j in range(b.shape[0]):
+        x = float(b[j]) * scale
+        y = float(f[j])
+        f[j] = int(math.floor(y + fast * (x - y) + 0.5))
+        z = float(w[j])
+        w[j] = int(math.floor(z + slow * (x - z) + 0.5))
+
+
+@inline
 def _close(row: np.void, slot: int, event: int, out: Blocks, count: int) -> int:
     """Write the open block's vector, fold the block into the account's life, empty it."""
     n = float(row.block_requests)
@@ -203,6 +243,7 @@ def _close(row: np.void, slot: int, event: int, out: Blocks, count: int) -> int:
     v[PROMPT_LENGTH] = _ratio(s[S_LENGTH_LOG], p)
     v[PROMPT_LENGTH_SD] = _sd(s[S_LENGTH_LOG], s[S_LENGTH_LOG2], p)
     v[MARKER_SHARE] = _ratio(float(c[C_MARKERS]), p)
+    v[TASK_SHARE] = _ratio(float(c[C_TASKS]), p)
     v[TEMPLATE_RECURRENCE] = _ratio(float(c[C_RECURRING]), p)
     if p >= 2.0:
         top = 0
@@ -238,9 +279,9 @@ def _close(row: np.void, slot: int, event: int, out: Blocks, count: int) -> int:
         on_fast += x * y
         on_slow += x * z
     v[SIMILARITY] = (length2 - p) / (p * (p - 1.0)) if p >= 2.0 else math.nan
-    known = lc[C_PRINTS]
-    v[SHIFT_FAST] = 1.0 - on_fast / math.sqrt(length2 * fast2) if known > 0 and length2 * fast2 > 0.0 else math.nan
-    v[SHIFT_SLOW] = 1.0 - on_slow / math.sqrt(length2 * slow2) if known > 0 and length2 * slow2 > 0.0 else math.nan
+    known = lc[C_PRINTS] > 0 and p > 0.0
+    v[SHIFT_FAST] = 1.0 - on_fast / (p * math.sqrt(fast2)) if known and fast2 > 0.0 else math.nan
+    v[SHIFT_SLOW] = 1.0 - on_slow / (p * math.sqrt(slow2)) if known and slow2 > 0.0 else math.nan
 
     # friction and identities
     v[ERROR_SHARE] = c[C_ERRORS] / n
@@ -262,16 +303,7 @@ def _close(row: np.void, slot: int, event: int, out: Blocks, count: int) -> int:
         lc[j] += c[j]
     all_prints = float(lc[C_PRINTS])
     if p > 0.0:
-        blend_fast = _FAST if all_prints > 4.0 * p else p / all_prints
-        remembered = all_prints if all_prints < _SLOW_REQUESTS else _SLOW_REQUESTS
-        blend_slow = min(p / remembered, 1.0)
-        scale = _MEAN_UNIT / (_UNIT * p)
-        for j in range(b.shape[0]):
-            x = float(b[j]) * scale
-            y = float(f[j])
-            f[j] = int(math.floor(y + blend_fast * (x - y) + 0.5))
-            z = float(w[j])
-            w[j] = int(math.floor(z + blend_slow * (x - z) + 0.5))
+        _move_means(row, p, all_prints)
     total = float(row.requests)
     heavy = 0
     listed = 0
@@ -285,8 +317,15 @@ def _close(row: np.void, slot: int, event: int, out: Blocks, count: int) -> int:
     for j in range(w.shape[0]):
         z = float(w[j]) / _MEAN_UNIT
         slow2 += z * z
-    effective = min(all_prints, _SLOW_REQUESTS)
+    effective = min(all_prints, 4.0 * _SETTLED)
     v[LIFE_SIMILARITY] = (effective * slow2 - 1.0) / (effective - 1.0) if effective >= 2.0 else math.nan
+    age = float(row.last_ms - row.created_ms) / 86_400_000.0
+    if row.created_ms > 0 and age >= 0.0:
+        v[LIFE_PACE] = math.log(total / (age + _NEWBORN_DAYS))
+        v[LIFE_TOKEN_PACE] = math.log1p(float(row.input_tokens + row.output_tokens) / (age + _NEWBORN_DAYS))
+    else:
+        v[LIFE_PACE] = math.nan
+        v[LIFE_TOKEN_PACE] = math.nan
     suffix_bits = 0
     for j in range(row.life_suffixes.shape[0]):
         suffix_bits += _bits(row.life_suffixes[j])
@@ -294,6 +333,7 @@ def _close(row: np.void, slot: int, event: int, out: Blocks, count: int) -> int:
     v[LIFE_PROMPT_LENGTH] = _ratio(ls[S_LENGTH_LOG], all_prints)
     v[LIFE_PROMPT_LENGTH_SD] = _sd(ls[S_LENGTH_LOG], ls[S_LENGTH_LOG2], all_prints)
     v[LIFE_MARKER_SHARE] = _ratio(float(lc[C_MARKERS]), all_prints)
+    v[LIFE_TASK_SHARE] = _ratio(float(lc[C_TASKS]), all_prints)
     v[LIFE_OUTPUT_LENGTH] = _ratio(ls[S_OUTPUT_LOG], float(lc[C_OUTPUTS]))
     v[LIFE_OUTPUT_RATIO] = math.log((ls[S_OUTPUT] + 1.0) / (ls[S_INPUT] + 1.0)) if lc[C_OUTPUTS] > 0 and lc[C_INPUTS] > 0 else math.nan
     v[LIFE_REASONING_SHARE] = ls[S_REASONING] / (ls[S_OUTPUT] + 1.0) if lc[C_REASONINGS] > 0 else math.nan
@@ -347,8 +387,10 @@ def _add_print(row: np.void, columns: Columns, i: int) -> None:
     c = row.block_counts
     s = row.block_sums
     c[C_PRINTS] += 1
-    if columns.print_markers[i] != 0:
+    if (int(columns.print_markers[i]) & _REASONING) != 0:
         c[C_MARKERS] += 1
+    if (int(columns.print_markers[i]) & _TASKS) != 0:
+        c[C_TASKS] += 1
     length = math.log1p(float(max(columns.print_length[i], 0)))
     s[S_LENGTH_LOG] += length
     s[S_LENGTH_LOG2] += length * length

@@ -18,7 +18,7 @@ SUMS = (
 )  # fmt: skip
 """What is summed over requests that have it: tokens by kind, ln(1 + output tokens), ln(1 + prompt characters), ln(1 + gap in ms), temperature."""
 COUNTS = (
-    "inputs", "outputs", "reasonings", "caches", "prints", "markers", "errors", "limited", "refused", "lists",
+    "inputs", "outputs", "reasonings", "caches", "prints", "markers", "tasks", "errors", "limited", "refused", "lists",
     "logprobs", "choices", "tiny", "gaps", "generations", "temperatures", "recurring",
 )  # fmt: skip
 """Requests that have a field or a property; the denominators and numerators of every share."""
@@ -50,6 +50,8 @@ ROW: np.dtype[np.void] = np.dtype(
         ("template_counts", "<i4", (LIFE_TEMPLATES,)),
         ("fast", "<i2", (SKETCH,)),  # running means of unit sketches, 16384 = 1
         ("slow", "<i2", (SKETCH,)),
+        ("mean_day", "<i8"),  # event-day in which the means took `mean_spent`
+        ("mean_spent", "<f8", (2,)),  # weight that this day's blocks have already had in fast and slow
         # the open block
         ("block_opened_ms", "<i8"),
         ("block_last_ms", "<i8"),

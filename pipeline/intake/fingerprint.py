@@ -1,17 +1,15 @@
-"""Prompt → fingerprint: what detection needs to know of a text, in 171 bytes from which the text cannot be read back.
+"""Prompt → fingerprint: what detection needs to know of a text, in 160 bytes from which the text cannot be read back.
 
-| field | meaning |
-|---|---|
-| sketch | 128 × int8: character 3- to 5-grams, each hashed to one dimension and a sign, sums scaled to ±127. The cosine of two sketches estimates the cosine of the n-gram count profiles, with a standard error of about 1/√128 = .09 |
-| template | hash of the first and last label (`question:`) with the number of … masked; without labels, of the first and last three words |
-| prefix, suffix | hash of the first and last four words, digits masked |
-| length | characters of the whole prompt |
-| script | `intake.scripts.Script` |
-| markers | `intake.markers.Marker` |
+- `sketch`: 128 × int8. Each character 3-, 4- and 5-gram hashes to one dimension and a sign; the sums are scaled to ±127. The
+  cosine of two sketches estimates that of the n-gram count profiles, with a standard error of about 1/√128 = .09.
+- `template`: hash of the first and the last label (words before a colon); without labels, of the first and last three words.
+- `prefix`, `suffix`: hash of the first and last four words.
+- `length`: characters of the whole prompt. `script`: `scripts.Script`. `markers`: `markers.Marker`.
 
-Only the first 2,048 and last 1,024 bytes count. Hashes have 63 bits (JSON numbers of gateways that fingerprint themselves),
-0 for none. Sources: Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", ICML 2009; Charikar, Chen,
-Farach-Colton, "Finding Frequent Items in Data Streams", ICALP 2002 (the signs).
+Words are lower-case, numbers are all alike. Only the first 2,048 and last 1,024 bytes count. Hashes have 63 bits (JSON integers
+of gateways that fingerprint themselves), 0 for none. Together the three hashes find a template wherever its payload stands.
+Sources: Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", ICML 2009; Charikar, Chen, Farach-Colton,
+"Finding Frequent Items in Data Streams", ICALP 2002 (the signs).
 """
 
 from __future__ import annotations
@@ -24,7 +22,20 @@ from pipeline.base.hashing import hash_bytes, mix
 from pipeline.base.jit import inline, kernel
 from pipeline.events.frame import SKETCH_DIMS
 from pipeline.intake.markers import bucket_of, compile_phrases
-from pipeline.intake.scripts import LANGUAGES, SCRIPTS, WORD_SEED, classify, script_beyond, script_table, vote, word_step, word_votes
+from pipeline.intake.scripts import (
+    BALLOTS,
+    DIGIT,
+    LANGUAGES,
+    SCRIPTS,
+    WORD_SEED,
+    classify,
+    count_votes,
+    script_beyond,
+    script_table,
+    vote,
+    word_step,
+    word_votes,
+)
 from pipeline.intake.text import CAPACITY, NEWLINE, SPACE, fold_table, normalise
 
 if TYPE_CHECKING:
@@ -58,7 +69,7 @@ _MAX_WORDS = CAPACITY
 
 _FOLD = fold_table()
 _SCRIPT = script_table()
-_WORD_KEYS, _WORD_VOTES = word_votes()
+_VOTES = word_votes()
 _PHRASES = compile_phrases()
 _OPERATORS = np.zeros(128, np.uint8)
 _OPERATORS[[ord(c) for c in "{}()[];=<>_/\\|&*+#@$`^~"]] = 1
@@ -67,36 +78,28 @@ _OPERATORS[[ord(c) for c in "{}()[];=<>_/\\|&*+#@$`^~"]] = 1
 @inline
 def _finish(h: np.uint64) -> np.uint64:
     h &= _MASK63
-    return h if h else np.uint64(1)
+    return h or np.uint64(1)
 
 
 @inline
 def _sketch(text: NDArray[np.uint32], m: int, sums: NDArray[np.int32], row: NDArray[np.int8]) -> None:
     """Signed sums of the 3-, 4- and 5-grams of `text[:m]`, scaled to int8 in integers (bit-equal everywhere)."""
-    k = np.uint64(0x9E3779B97F4A7C15)
-    f3, f4, f5 = np.uint64(0xD6E8FEB86659FD93), np.uint64(0xA0761D6478BD642F), np.uint64(0xE7037ED1A0B428DB)
-    top, bit = np.uint64(57), np.uint64(56)
-    one = np.uint64(1)
+    # A polynomial in k over spread code points: multilinear, so its top bits hash well without a finisher.
+    k, spread = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+    top, bit, one = np.uint64(57), np.uint64(56), np.uint64(1)
     sums[:] = 0
+    u0, u1, u2, u3 = np.uint64(text[0]) * spread, np.uint64(text[1]) * spread, np.uint64(text[2]) * spread, np.uint64(text[3]) * spread
     for i in range(m - 2):
-        h = np.uint64(text[i]) * k + np.uint64(text[i + 1])
-        h = h * k + np.uint64(text[i + 2])
-        g = h * f3
-        g ^= g >> np.uint64(29)
-        g *= f4
-        sums[g >> top] += 1 - 2 * np.int32(g >> bit & one)
+        u4 = np.uint64(text[i + 4]) * spread
+        h = (u0 * k + u1) * k + u2
+        sums[h >> top] += 1 - 2 * np.int32(h >> bit & one)
         if i + 3 < m:
-            h = h * k + np.uint64(text[i + 3])
-            g = h * f4
-            g ^= g >> np.uint64(29)
-            g *= f5
-            sums[g >> top] += 1 - 2 * np.int32(g >> bit & one)
+            h = h * k + u3
+            sums[h >> top] += 1 - 2 * np.int32(h >> bit & one)
             if i + 4 < m:
-                h = h * k + np.uint64(text[i + 4])
-                g = h * f5
-                g ^= g >> np.uint64(29)
-                g *= f3
-                sums[g >> top] += 1 - 2 * np.int32(g >> bit & one)
+                h = h * k + u4
+                sums[h >> top] += 1 - 2 * np.int32(h >> bit & one)
+        u0, u1, u2, u3 = u1, u2, u3, u4
     highest = 1
     for d in range(SKETCH_DIMS):
         highest = max(highest, abs(sums[d]))
@@ -106,24 +109,53 @@ def _sketch(text: NDArray[np.uint32], m: int, sums: NDArray[np.int32], row: NDAr
 
 
 @inline
+def _kind(scripts: NDArray[np.uint8], point: np.uint32) -> int:
+    return int(scripts[point]) if point < 0x10000 else script_beyond(point)
+
+
+@inline
+def _bucket_at(text: NDArray[np.uint32], at: int) -> np.int64:
+    return np.int64(bucket_of(np.uint64(text[at]), np.uint64(text[at + 1]), np.uint64(text[at + 2]), np.uint64(text[at + 3])))
+
+
+@inline
 def _matches(text: NDArray[np.uint32], at: int, m: int, points: NDArray[np.uint32], start: int, stop: int) -> bool:
     i = at
     for k in range(start, stop):
         p = points[k]
         if p == 35:  # '#': a run of digits
-            if i >= m or not 48 <= text[i] <= 57:
+            if not 48 <= text[i] <= 57:
                 return False
             while i < m and 48 <= text[i] <= 57:
                 i += 1
-            continue
-        if i >= m or (text[i] != p and not (p == SPACE and text[i] == NEWLINE)):
+        elif i < m and (text[i] == p or (p == SPACE and text[i] == NEWLINE)):
+            i += 1
+        else:
             return False
-        i += 1
     return True
 
 
 @kernel
-def _fingerprint(
+def _phrases(
+    text: NDArray[np.uint32],
+    at: int,
+    m: int,
+    first: int,
+    last: int,
+    start: NDArray[np.int32],
+    points: NDArray[np.uint32],
+    bits: NDArray[np.uint16],
+) -> int:
+    """Markers among the phrases `[first, last)` that begin at `text[at]`."""
+    found = 0
+    for p in range(first, last):
+        if _matches(text, at, m, points, start[p], start[p + 1]):
+            found |= int(bits[p])
+    return found
+
+
+@kernel
+def _fingerprint(  # noqa: C901, PLR0912, PLR0915 - one loop over characters; calls would hide its state
     data: NDArray[np.uint8],
     ends: NDArray[np.int64],
     out: NDArray[np.void],
@@ -131,7 +163,8 @@ def _fingerprint(
     scripts: NDArray[np.uint8],
     operators: NDArray[np.uint8],
     word_keys: NDArray[np.uint64],
-    word_votes: NDArray[np.uint16],
+    word_votes: NDArray[np.uint64],
+    odd: np.uint64,
     bucket: NDArray[np.int32],
     start: NDArray[np.int32],
     points: NDArray[np.uint32],
@@ -140,7 +173,7 @@ def _fingerprint(
     text = np.empty(CAPACITY, np.uint32)
     sums = np.empty(SKETCH_DIMS, np.int32)
     words = np.empty(_MAX_WORDS, np.uint64)
-    counts = np.empty(SCRIPTS, np.int32)
+    counts = np.empty(SCRIPTS + 1, np.int32)
     languages = np.empty(LANGUAGES, np.int32)
     begin = 0
     for n in range(ends.shape[0]):
@@ -153,12 +186,14 @@ def _fingerprint(
 
         counts[:] = 0
         languages[:] = 0
+        ballots = np.uint64(0)
+        uncounted = 0
         markers = 0
         visible = 0
         signs = 0
         total = 0  # words
         line_words = 0  # of this line so far
-        open_line = True  # no label found and none ruled out yet
+        open_line = True  # no label found on this line
         quoted = False
         first_label = last_label = np.uint64(0)
         label = WORD_SEED
@@ -173,68 +208,81 @@ def _fingerprint(
                     label = WORD_SEED
                 i += 1
                 continue
-            script = int(scripts[c]) if c < 0x10000 else script_beyond(c)
-            if script == 0 and not 48 <= c <= 57:
+            script = _kind(scripts, c)
+            if script == 0:
                 visible += 1
                 if c < 128:
                     signs += operators[c]
                     if c == 34:
                         quoted = not quoted
+                    elif c == 58:  # a colon that is no part of an address or a time
+                        if open_line and 0 < line_words <= _LABEL_WORDS and text[i + 1] != 47 and _kind(scripts, text[i - 1]) != DIGIT:
+                            last_label = label
+                            if first_label == 0:
+                                first_label = label
+                            open_line = False
                     elif c == 60:  # '<' may begin a phrase, as in "<think"
-                        markers |= _markers_at(text, i, m, bucket, start, points, bits)
-                    elif c == 58 and open_line and 0 < line_words <= _LABEL_WORDS and text[i + 1] != 47 and not 48 <= text[i - 1] <= 57:
-                        last_label = label
-                        if first_label == 0:
-                            first_label = label
-                        open_line = False
+                        b = _bucket_at(text, i)
+                        markers |= _phrases(text, i, m, bucket[b], bucket[b + 1], start, points, bits)
                 i += 1
                 continue
             # a word: a run of letters and digits; dense scripts are cut every two signs, Thai every three
             at = i
-            h = WORD_SEED
-            digits = False
+            dense = script in (8, 9)
             limit = m
-            if c >= 0x2E80 and script != 10:
+            if dense:
                 limit = i + 2
             elif script == 7:
                 limit = i + 3
-            markers |= _markers_at(text, i, m, bucket, start, points, bits)
-            while i < limit and i < m:
-                c = text[i]
-                if 48 <= c <= 57:
-                    if not digits:
-                        h = word_step(h, np.uint32(48))
-                    digits = True
-                    i += 1
-                    continue
-                s = int(scripts[c]) if c < 0x10000 else script_beyond(c)
-                if s == 0 and not (c == 39 and i + 1 < m and text[i + 1] > 64 and i > at):
-                    break
-                if (s == 8 or s == 9) and limit == m:
-                    break
-                digits = False
-                counts[s] += 1
-                h = word_step(h, c)
-                if i > at and (s == 8 or s == 9):
-                    markers |= _markers_at(text, i, m, bucket, start, points, bits)
+            b = _bucket_at(text, i)
+            if bucket[b] != bucket[b + 1]:
+                markers |= _phrases(text, i, m, bucket[b], bucket[b + 1], start, points, bits)
+            h = WORD_SEED
+            letters = 0
+            s = script
+            while i < limit:
+                if s == DIGIT:  # any number hashes as 0
+                    h = word_step(h, np.uint32(48))
+                    while _kind(scripts, text[i]) == DIGIT:
+                        i += 1
+                    i -= 1
+                    c = text[i]
+                else:
+                    h = word_step(h, c)
+                    if s == script:
+                        letters += 1
+                    else:
+                        counts[s] += 1
                 i += 1
-            counts[0] = 0
+                c = text[i]
+                s = _kind(scripts, c)
+                if s == 0 and not (c == 39 and _kind(scripts, text[i + 1]) != 0):  # letters around an apostrophe are one word
+                    break
+                if s in (8, 9):
+                    if not dense:
+                        break
+                    if i < limit:
+                        b = _bucket_at(text, i)
+                        if bucket[b] != bucket[b + 1]:
+                            markers |= _phrases(text, i, m, bucket[b], bucket[b + 1], start, points, bits)
+            counts[script] += letters
             visible += i - at
-            mask = vote(word_keys, word_votes, h)
-            k = 0
-            while mask:
-                languages[k] += mask & 1
-                mask >>= 1
-                k += 1
+            ballots += vote(word_keys, word_votes, odd, h)
+            uncounted += 1
+            if uncounted == BALLOTS:
+                count_votes(ballots, languages)
+                ballots = np.uint64(0)
+                uncounted = 0
             words[total] = h
             total += 1
-            if open_line and not quoted:
+            if open_line and line_words <= _LABEL_WORDS and not quoted:
                 line_words += 1
                 label = mix(label, h)
+        count_votes(ballots, languages)
         row.script = classify(counts, languages, total, visible, signs)
         row.markers = markers
         if total:
-            prefix = suffix = template = np.uint64(total if total < _ENDS else _ENDS)
+            prefix = suffix = template = np.uint64(min(total, _ENDS))
             for k in range(min(_ENDS, total)):
                 prefix = mix(prefix, words[k])
                 suffix = mix(suffix, words[total - 1 - k])
@@ -248,27 +296,6 @@ def _fingerprint(
             row.template = _finish(template)
 
 
-@inline
-def _markers_at(
-    text: NDArray[np.uint32],
-    at: int,
-    m: int,
-    bucket: NDArray[np.int32],
-    start: NDArray[np.int32],
-    points: NDArray[np.uint32],
-    bits: NDArray[np.uint16],
-) -> int:
-    """Markers of the phrases that begin at `text[at]`; the text ends with a space."""
-    if at + 3 >= m:
-        return 0
-    b = bucket_of(text[at], text[at + 1], text[at + 2], text[at + 3])
-    found = 0
-    for p in range(bucket[b], bucket[b + 1]):
-        if _matches(text, at, m, points, start[p], start[p + 1]):
-            found |= int(bits[p])
-    return found
-
-
 def fingerprint(prompts: Sequence[str]) -> NDArray[np.void]:
     """Fingerprint each prompt → PRINT[len(prompts)], every row present.
 
@@ -280,7 +307,7 @@ def fingerprint(prompts: Sequence[str]) -> NDArray[np.void]:
     parts = [prompt.encode("utf-8", "replace") for prompt in prompts]
     ends = np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)))
     data = np.frombuffer(b"".join(parts) or b"\0", np.uint8)
-    _fingerprint(data, ends, out, _FOLD, _SCRIPT, _OPERATORS, _WORD_KEYS, _WORD_VOTES, *_PHRASES)
+    _fingerprint(data, ends, out, _FOLD, _SCRIPT, _OPERATORS, *_VOTES, _PHRASES.bucket, _PHRASES.start, _PHRASES.points, _PHRASES.bits)
     out["length"] = np.fromiter(map(len, prompts), np.int64, len(prompts))
     out["present"] = 1
     return out

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 HEAD_BYTES = 2_048
 TAIL_BYTES = 1_024
 """Only the first and last bytes of a prompt count, so that a huge prompt costs what a long one does."""
-CAPACITY = HEAD_BYTES + TAIL_BYTES + 4
+CAPACITY = HEAD_BYTES + TAIL_BYTES + 8
 SPACE = 32
 NEWLINE = 10
 _DROP = 0xFFFF
@@ -44,78 +44,77 @@ def fold_table() -> NDArray[np.uint16]:
 
 
 @inline
-def _fold_beyond(point: int) -> int:
+def _fold_beyond(point: np.int64) -> int:
     if point == 0x3000:
         return SPACE
     if 0xFF01 <= point <= 0xFF5E:  # full-width ASCII
-        folded = point - 0xFEE0
+        folded = int(point) - 0xFEE0
         return folded + 32 if 0x41 <= folded <= 0x5A else folded
     if point == 0xFEFF or 0xFE00 <= point <= 0xFE0F:
         return _DROP
     if 0x300C <= point <= 0x300F:
         return 34
-    return point
+    return int(point)
+
+
+@inline
+def _append(  # noqa: C901 - UTF-8 in one loop
+    data: NDArray[np.uint8], i: int, stop: int, fold: NDArray[np.uint16], out: NDArray[np.uint32], m: int
+) -> int:
+    last = np.int64(SPACE)
+    while i < stop:
+        b = np.int64(data[i])
+        i += 1
+        if b < 0x80:
+            point = np.int64(fold[b])
+            if b == 0x5C and i < stop and data[i] == 0x6E:  # a backslash and an n: a line break escaped once too often
+                i += 1
+                point = np.int64(NEWLINE)
+        else:
+            if b < 0xE0:
+                size, point = 1, b & 0x1F
+            elif b < 0xF0:
+                size, point = 2, b & 0x0F
+            else:
+                size, point = 3, b & 0x07
+            if i + size > stop:
+                break
+            for k in range(size):
+                point = point << 6 | np.int64(data[i + k]) & 0x3F
+            i += size
+            point = np.int64(fold[point]) if point < _TABLE else np.int64(_fold_beyond(point))
+            if point == _DROP:
+                continue
+        if (point <= SPACE) & (last <= SPACE):  # one predictable branch, not two
+            if point == NEWLINE and m > 1:
+                out[m - 1] = NEWLINE
+            continue
+        out[m] = point
+        m += 1
+        last = point
+    return m
 
 
 @inline
 def normalise(data: NDArray[np.uint8], start: int, stop: int, fold: NDArray[np.uint16], out: NDArray[np.uint32]) -> int:
-    """Write the normalised text, between two spaces, into `out` (at least CAPACITY long) → its length.
+    r"""Write the normalised text, between two spaces, into `out` (at least CAPACITY long) → its length.
 
-    Runs of white space become one space, or one newline if the run holds a line break (also a spelled-out `\\n`). The bytes
-    are trusted to be UTF-8; a cut inside a character drops it.
+    Runs of white space become one space, or one newline if the run holds a line break (also a spelled-out `\n`). Four more
+    spaces follow the end. The bytes are trusted to be UTF-8; a cut inside a character drops it.
     """
     out[0] = SPACE
-    m = 1
-    i = start
-    gap = stop
-    resume = stop
     if stop - start > HEAD_BYTES + TAIL_BYTES:
-        gap = start + HEAD_BYTES
-        resume = stop - TAIL_BYTES
-        while resume < stop and data[resume] & 0xC0 == 0x80:
-            resume += 1
-    while i < stop:
-        if i >= gap:
-            if i < resume:
-                i = resume
-                gap = stop
-                if out[m - 1] > SPACE:
-                    out[m] = SPACE
-                    m += 1
-                continue
-            gap = stop
-        b = int(data[i])
-        if b < 0x80:
-            i += 1
-            point = int(fold[b])
-            if b == 0x5C and i < stop and data[i] == 0x6E:  # a backslash and an n: a line break escaped once too often
-                i += 1
-                point = NEWLINE
-        else:
-            if b < 0xE0:
-                size, point = 2, b & 0x1F
-            elif b < 0xF0:
-                size, point = 3, b & 0x0F
-            else:
-                size, point = 4, b & 0x07
-            if i + size > stop:
-                break
-            for k in range(1, size):
-                point = point << 6 | int(data[i + k]) & 0x3F
-            i += size
-            point = int(fold[point]) if point < _TABLE else _fold_beyond(point)
-            if point == _DROP:
-                continue
-        if point <= SPACE:
-            if out[m - 1] <= SPACE:
-                if point == NEWLINE and m > 1:
-                    out[m - 1] = NEWLINE
-                continue
-        out[m] = point
-        m += 1
-    if out[m - 1] > SPACE:
-        out[m] = SPACE
-        m += 1
+        m = _append(data, start, start + HEAD_BYTES, fold, out, 1)
+        if out[m - 1] > SPACE:
+            out[m] = SPACE
+            m += 1
+        start = stop - TAIL_BYTES
+        while start < stop and data[start] & 0xC0 == 0x80:
+            start += 1
+        m = _append(data, start, stop, fold, out, m)
     else:
-        out[m - 1] = SPACE
+        m = _append(data, start, stop, fold, out, 1)
+    if out[m - 1] > SPACE:
+        m += 1
+    out[m - 1 : m + 4] = SPACE
     return m

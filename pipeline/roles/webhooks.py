@@ -10,7 +10,7 @@ import random
 import time
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pipeline.base.settings import Settings, WebhookEndpoint
     from pipeline.ports.broker import Broker, Message, TopicPartition
     from pipeline.ports.webhook import Attempt
+    from pipeline.ports.webhook import Message as WebhookMessage
     from pipeline.roles.attempts import AttemptLog
     from pipeline.roles.health import Health
     from pipeline.roles.webhook_queue import Pending
@@ -39,6 +40,14 @@ _LOG = get_logger(__name__)
 IDLE_S = 0.5
 """Longest time between two looks at the stop signal while nothing is due."""
 PERSIST_RETRY_S = 1.0
+
+
+class Sender(Protocol):
+    """Makes one attempt at one endpoint; `ports.webhook.WebhookSender` for real."""
+
+    def send(self, message: WebhookMessage, now: datetime) -> Attempt:
+        """Send and say what came of it; never raises for what the network does."""
+        ...
 
 
 def settings_digest(endpoint: WebhookEndpoint) -> str:
@@ -63,12 +72,12 @@ class EndpointWorker:
         health: Health,
         stop: threading.Event,
         *,
-        sender: WebhookSender | None = None,
+        sender: Sender | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         rng: random.Random | None = None,
     ) -> None:
         self._endpoint = endpoint
-        self._sender = sender or WebhookSender(endpoint)
+        self._sender: Sender = sender or WebhookSender(endpoint)
         self._attempts = attempts
         self._stop = stop
         self._now_ms = now_ms

@@ -44,7 +44,7 @@ def main(users_file: str, user: str, data: str) -> None:
     answers: list[tuple[int, str]] = []
     with tempfile.TemporaryDirectory() as folder:
         config = _configuration(Path(users_file), user, Path(folder))
-        connection = chdb.connect(f"{data}?config-file={config}")  # type: ignore[no-untyped-call]
+        connection = chdb.connect(f"{data}?config-file={config}")
         for statement in json.load(sys.stdin):
             try:
                 answers.append((0, connection.query(statement, "TSV").bytes().decode()))

@@ -245,7 +245,8 @@ def test_no_service_is_left_out(own_services: dict[str, Any]) -> None:
 
 def test_traffic_reaches_clickhouse(stack: Stack) -> None:
     """The simulator's requests go through the three roles and are read back with the analyst's user."""
-    stack.once("simulator", deadline_s=300)
+    simulate = stack.compose["services"]["simulator"]["command"]
+    stack.once("simulator", *simulate, "--days", "0.5", "--accounts", "40", "--events-per-day", "100", "--seed", "1", deadline_s=300)
     deadline = time.monotonic() + 120
     count = 0
     while count == 0 and time.monotonic() < deadline:

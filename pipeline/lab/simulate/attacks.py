@@ -18,7 +18,7 @@ from pipeline.lab.simulate.outcomes import Failures
 from pipeline.lab.simulate.phrases import ELICITATION, SENSITIVE, TASKS, template
 from pipeline.lab.simulate.rhythm import HOUR_MS, Arrivals, Week, by_people, in_bursts, steady
 from pipeline.lab.simulate.texts import Recipe, free, own_topics
-from pipeline.lab.simulate.traffic import CHAT_MODELS, EMBEDDING_MODEL, Stream
+from pipeline.lab.simulate.traffic import CHAT_MODELS, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,15 +170,13 @@ def strike(desk: Desk, cover: Habit, limit_per_minute: int, plan: Plan, rng: np.
     """
     dice = desk.dice
     traffic = _ASKS[plan.kind](desk, replace(cover.traffic, conversations=False, failures=failures(dice)))
-    keys, network, key_by, limit = cover.keys, cover.network, cover.key_by, limit_per_minute
+    keys, network, limit = cover.keys, cover.network, limit_per_minute
     if dice.flip(0.5):
         keys = draw_keys(dice, 1)
         network = draw_network(dice, desk.who.country, addresses=dice.integer(1, 3))
-    if traffic.models[0][0] == EMBEDDING_MODEL:
-        traffic = replace(traffic, models=pick_models(dice))
     if plan.kind is Kind.LIMIT_EVASION:
         limit = PLANS[desk.who.plan]
-        keys, key_by = draw_keys(dice, dice.pick((1, 3, 6, 12))), "turn"
+        keys = draw_keys(dice, dice.pick((1, 3, 6, 12)))
         network = draw_network(dice, desk.who.country, addresses=dice.integer(4, 16), agents=dice.integer(1, 3))
         run = round(limit * dice.uniform(1.1, 1.4)) + 1
         arrivals = in_bursts(rng, plan.requests, plan.start_ms, plan.end_ms, run, 45.0)
@@ -195,7 +193,7 @@ def strike(desk: Desk, cover: Habit, limit_per_minute: int, plan: Plan, rng: np.
         identity=desk.who,
         network=network,
         keys=keys,
-        key_by=key_by,
+        key_by="turn" if plan.kind is Kind.LIMIT_EVASION else "session",
         limit_per_minute=limit,
         traffic=traffic,
         salt=int(dice.rng.integers(2**62)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -116,7 +117,6 @@ def _voice(scenario: Scenario, desk: Desk, habit: Habit, per_day: float, begin_m
         identity=desk.who,
         network=habit.network,
         keys=habit.keys,
-        key_by=habit.key_by,
         limit_per_minute=_limit(desk.who.plan, max(habit.peak_per_minute, per_day / 200)),
         traffic=habit.traffic,
         salt=int(desk.dice.rng.integers(2**62)),
@@ -151,17 +151,25 @@ def _days(scenario: Scenario) -> int:
     return int(np.ceil(scenario.days))
 
 
-def _window(dice: Dice, scenario: Scenario, kind: Kind, *, new: bool) -> tuple[int, int, int]:
-    """Sign-up or first possible request, start and end of an attack."""
+class _Window(NamedTuple):
+    begin_ms: int
+    """Sign-up of a new account, start of the run for an aged one."""
+    start_ms: int
+    end_ms: int
+
+
+def _window(dice: Dice, scenario: Scenario, kind: Kind, cover_requests: float, *, new: bool) -> _Window:
+    """When an attack happens: hours to days, long enough that its cover of so many requests is an ordinary account's."""
     span = scenario.end_ms - scenario.start_ms
     hours = dice.log_uniform(2, 10) if kind is Kind.PROBING else dice.log_uniform(8, 36)
-    length = min(int(hours * HOUR_MS), int(0.42 * span))
+    ordinary_per_day = dice.lognormal(2.5 * scenario.requests_per_account_day, 0.6)
+    length = min(int(max(hours * HOUR_MS, cover_requests / ordinary_per_day * DAY_MS)), int(0.42 * span))
     if new:
         created = scenario.start_ms + int(dice.uniform(0.25, 0.5) * span)
         start = created + min(dice.integer(60_000, 3_600_000), span // 50)
-        return created, start, start + length
+        return _Window(created, start, start + length)
     start = scenario.start_ms + int(dice.uniform(0.42, 0.55) * span)
-    return scenario.start_ms, start, start + length
+    return _Window(scenario.start_ms, start, start + length)
 
 
 def _attacker(scenario: Scenario, library: Library, number: int, spec: AttackSpec) -> Account:
@@ -170,7 +178,8 @@ def _attacker(scenario: Scenario, library: Library, number: int, spec: AttackSpe
     requests = spec.requests or int(dice.log_uniform(1_500, 6_000))
     share = spec.share or dice.uniform(0.5, 1.0)
     timing: str = spec.timing or dice.pick(("human", "flat"))
-    created, start, end = _window(dice, scenario, spec.kind, new=new)
+    cover = requests * (1 - share) / share
+    created, start, end = _window(dice, scenario, spec.kind, cover, new=new)
     archetype = dice.pick(COVERS, [c.share for c in COVERS])
     desk = Desk(dice, library, draw_identity(dice, created if new else age_before(dice, scenario.start_ms)), _days(scenario))
     habit = archetype.describe(desk)
@@ -180,7 +189,7 @@ def _attacker(scenario: Scenario, library: Library, number: int, spec: AttackSpe
         timing = "bursts"
     voices: list[Voice] = []
     if share < 1:
-        per_day = requests * (1 - share) / share / ((end - start) / DAY_MS)
+        per_day = cover / ((end - start) / DAY_MS)
         voices.append(_voice(scenario, desk, habit, per_day, created, scenario.end_ms))
     elif not new:
         per_day = dice.lognormal(0.4 * scenario.requests_per_account_day, 0.8)
@@ -194,8 +203,12 @@ def _attacker(scenario: Scenario, library: Library, number: int, spec: AttackSpe
     return Account(number, desk.who, archetype.name, spec.kind.value, "new" if new else "aged", timing, tuple(voices))
 
 
-def cast(scenario: Scenario) -> tuple[list[Account], Library]:
-    """Return every account, attackers at random places among the others, and the library they write from."""
+@lru_cache(maxsize=1)
+def cast(scenario: Scenario) -> tuple[tuple[Account, ...], Library]:
+    """Return every account, attackers at random places among the others, and the library they write from.
+
+    The last cast is kept: its labels and its play need the same one.
+    """
     library = Library(scenario.seed)
     archetypes = _archetypes(scenario)
     total = scenario.accounts + len(scenario.attacks)
@@ -206,4 +219,4 @@ def cast(scenario: Scenario) -> tuple[list[Account], Library]:
     ]
     accounts += [_attacker(scenario, library, places[scenario.accounts + i], spec) for i, spec in enumerate(scenario.attacks)]
     accounts.sort(key=lambda a: a.number)
-    return accounts, library
+    return tuple(accounts), library

@@ -1,7 +1,7 @@
 """Decks of phrases: what a prompt of one language and topic is dealt from.
 
 A sentence is a head, one to three middles and a tail, each a phrase of two to five words, dealt independently: about
-10^9 different sentences per topic, so people do not repeat themselves, and one topic still shares its vocabulary.
+10^8 different sentences per topic, so people do not repeat themselves, and one topic still shares its vocabulary.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.lab.simulate.languages import Language
 
-HEADS, MIDDLES, TAILS = 1024, 2048, 1024
+HEADS, MIDDLES, TAILS = 512, 1024, 512
 """Phrases per deck, in this order."""
 
 TOPICS = 48

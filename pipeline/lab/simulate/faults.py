@@ -103,9 +103,9 @@ def _without(raw: bytes, name: str) -> bytes:
 
 _SPOILERS: tuple[tuple[RejectReason, Callable[[bytes], bytes]], ...] = (
     (RejectReason.NOT_JSON, lambda raw: raw[: len(raw) // 2]),
-    (RejectReason.NOT_JSON, lambda raw: raw[:-1] + b',"temperature":NaN}'),
+    (RejectReason.NOT_JSON, lambda raw: raw[:-1] + b',"extra":NaN}'),
     (RejectReason.NOT_JSON, lambda raw: b"POST /v1/chat " + raw),
-    (RejectReason.NOT_UTF8, lambda raw: raw[:-1] + b',"user_agent":"\xff\xfe\xfa"}'),
+    (RejectReason.NOT_UTF8, lambda raw: raw[:-1] + b',"extra":"\xff\xfe\xfa"}'),
     (RejectReason.NOT_OBJECT, lambda raw: b"[" + raw + b"]"),
     (RejectReason.TOO_DEEP, lambda raw: raw[:-1] + b',"extra":' + b"[" * 600 + b"]" * 600 + b"}"),
     (RejectReason.DUPLICATE_KEY, lambda raw: raw[:-1] + b',"status":200}'),

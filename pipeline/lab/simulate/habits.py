@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -48,7 +48,6 @@ class Habit:
     network: Network
     keys: tuple[str, ...]
     trend: NDArray[np.float64]
-    key_by: Literal["session", "turn"] = "session"
     peak_per_minute: float = 20.0
     hidden: frozenset[str] | None = None
     plans: tuple[str, ...] = ()

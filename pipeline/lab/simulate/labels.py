@@ -19,7 +19,7 @@ class Label(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         label: `benign` or the attack's kind.
         archetype: how the account uses the API otherwise.
-        requests: all its requests, duplicates and bad records not counted.
+        requests: all its requests, without what faults add.
         account, timing: of an attacker: `new` or `aged`; `human`, `flat` or `bursts`.
         attack_start_ms, attack_end_ms: event time of the attack's first and last request.
         attack_requests: how many the attack made.

@@ -75,7 +75,7 @@ def simulate(scenario: Scenario) -> Iterator[SimulatedEvent]:
     return inject(events, scenario.faults, generator(scenario.seed, _FAULTS_PATH)) if scenario.faults else events
 
 
-def _merged(scenario: Scenario, accounts: list[Account], library: Library, size: int) -> Iterator[SimulatedEvent]:
+def _merged(scenario: Scenario, accounts: tuple[Account, ...], library: Library, size: int) -> Iterator[SimulatedEvent]:
     names: dict[int, str] = {a.number: a.identity.account_id for a in accounts}
     labels: dict[tuple[int, int], str] = {}
     streams = []

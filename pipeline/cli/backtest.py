@@ -1,0 +1,165 @@
+"""`stillwatch backtest`: what would have been raised, from a file or from the frames topic."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import orjson
+import typer
+import zstandard
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from pipeline.accounts.book import Book
+from pipeline.base.errors import DependencyError, SettingsError
+from pipeline.base.settings import load_settings
+from pipeline.events.alert import Alert, encode_alert
+from pipeline.events.frame import decode_frame
+from pipeline.lab.backtest import Backtest
+from pipeline.ports.broker import BEGINNING, TopicPartition
+from pipeline.ports.kafka import KafkaBroker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.base.settings import Settings
+    from pipeline.intake.validate import Rejection
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("backtest")(backtest)
+
+
+def backtest(
+    events: Annotated[str, typer.Argument(help="Request events as NDJSON: a file (.gz and .zst too) or - for standard input.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for alerts.ndjson, accounts.ndjson, rejected.ndjson; made if absent.")] = Path("backtest"),
+    partitions: Annotated[int, typer.Option(min=1, max=1024, help="Frames partitions: 1 is what a live run on one partition does.")] = 1,
+    frames: Annotated[bool, typer.Option("--frames", help="Replay the frames topic of the configured cluster instead of a file.")] = False,
+) -> None:
+    """Replay history through the same intake and core as the live workers, without a broker.
+
+    Writes every alert revision to alerts.ndjson, one line per account to accounts.ndjson (highest risk, when the first
+    alert came and how much had gone by then), and each refused line with its reason to rejected.ndjson.
+    """
+    settings = load_settings()
+    if bool(events) == frames:
+        raise SettingsError("give either EVENTS or --frames", next_step="`stillwatch backtest --help`")
+    out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        alerts = stack.enter_context((out / "alerts.ndjson").open("wb"))
+        if frames:
+            count = _replay(settings, alerts)
+            typer.echo(f"{count:,} alert revisions → {out / 'alerts.ndjson'}")
+            return
+        rejected = stack.enter_context((out / "rejected.ndjson").open("wb"))
+        _run(settings, events, partitions, out, alerts, rejected, stack)
+
+
+def _run(settings: Settings, events: str, partitions: int, out: Path, alerts: BinaryIO, rejected: BinaryIO, stack: ExitStack) -> None:
+    raised = 0
+
+    def on_alert(alert: Alert) -> None:
+        nonlocal raised
+        raised += alert.state == "opened"
+        alerts.write(encode_alert(alert) + b"\n")
+
+    def on_rejection(line: int, raw: bytes, rejection: Rejection) -> None:
+        rejected.write(
+            orjson.dumps({"line": line + 1, "reason": rejection.reason, "json_path": rejection.json_path, "message": rejection.message, "size": len(raw)})
+            + b"\n"
+        )
+
+    started = time.monotonic()
+    run = Backtest(settings, partitions, on_alert, on_rejection)
+    progress = stack.enter_context(_progress())
+    task = progress.add_task("events", total=None)
+    run.feed(_counted(_lines(events, stack), progress, task), int(time.time() * 1000))
+    counts = run.finish()
+    with (out / "accounts.ndjson").open("wb") as accounts:
+        for account in run.accounts():
+            accounts.write(orjson.dumps(account._asdict()) + b"\n")
+    took = time.monotonic() - started
+    typer.echo(
+        f"{counts.lines:,} lines in {took:.1f} s ({counts.lines / max(took, 1e-9):,.0f}/s): {counts.applied:,} events, "
+        f"{counts.duplicates:,} repeats, {counts.rejected:,} rejected; {raised:,} alerts → {out}"
+    )
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _counted(lines: Iterator[bytes], progress: Progress, task: object) -> Iterator[bytes]:
+    for number, line in enumerate(lines, 1):
+        yield line
+        if number % 1_000 == 0:
+            progress.update(task, completed=number)  # type: ignore[arg-type]  # rich's own id type
+
+
+def _lines(events: str, stack: ExitStack) -> Iterator[bytes]:
+    """Lines of a plain, gzip or zstd file, or of standard input; blank ones are skipped.
+
+    Raises:
+        SettingsError: no such file.
+        DependencyError: it is cut off or no such archive.
+    """
+    import gzip  # noqa: PLC0415 - one of three formats
+
+    if events == "-":
+        source: BinaryIO = sys.stdin.buffer
+    else:
+        path = Path(events)
+        try:
+            source = stack.enter_context(path.open("rb"))
+        except OSError as error:
+            raise SettingsError(f"{path}: {error.strerror}") from None
+        if path.suffix == ".gz":
+            source = stack.enter_context(gzip.GzipFile(fileobj=source))  # type: ignore[assignment]
+        elif path.suffix == ".zst":
+            source = stack.enter_context(zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True))  # type: ignore[assignment]
+    try:
+        for line in _split(source):
+            if stripped := line.rstrip(b"\r\n"):
+                yield stripped
+    except (OSError, EOFError, zstandard.ZstdError) as error:
+        raise DependencyError(f"{events}: {error}", next_step="the file is cut off or not what its ending says") from None
+
+
+def _split(source: BinaryIO) -> Iterator[bytes]:
+    """Lines of a binary stream (zstd's reader has no line iterator of its own)."""
+    rest = b""
+    while chunk := source.read(1 << 20):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
+def _replay(settings: Settings, alerts: BinaryIO) -> int:
+    """Every alert revision of one pass over the frames topic, from its oldest frame to its end now."""
+    broker = KafkaBroker(settings.kafka)
+    topic = broker.topic(settings.topic("frames"))
+    if topic is None:
+        raise DependencyError(f"topic {settings.topic('frames')} does not exist", next_step="run `stillwatch init`")
+    count = 0
+    for partition in range(topic.partitions):
+        where = TopicPartition(topic.name, partition)
+        book = Book(partition, topic.partitions, settings.detect, topic.topic_id)
+        consumer = broker.consumer(settings.group("backtest"), report_ends=True)
+        try:
+            consumer.assign({where: BEGINNING})
+            while where not in consumer.take_ended():
+                for message in consumer.read(500, 0.2):
+                    for alert in book.step(message.offset() or 0, decode_frame(message.value() or b"")).alerts:
+                        alerts.write(encode_alert(alert) + b"\n")
+                        count += 1
+        finally:
+            consumer.close()
+    return count

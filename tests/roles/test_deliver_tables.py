@@ -1,0 +1,147 @@
+"""Every field of our records arrives in its column, read back from the real engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from pipeline.base.errors import CodecError
+from pipeline.base.settings import Settings
+from pipeline.events.alert import Alert, EvidenceEvent, Explanation, Kind, encode_alert
+from pipeline.events.outputs import DeadLetter, Rollup, encode
+from pipeline.ports.broker import TopicPartition
+from pipeline.ports.clickhouse import Admin, ClickHouseSink, Reader
+from pipeline.ports.memory import MemoryMessage
+from pipeline.ports.migrations import migrate
+from pipeline.roles.tables import ALERTS, DEAD_LETTERS, FEEDS, ROLLUPS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.devstack.clickhouse import EmbeddedClickHouse
+    from pipeline.roles.tables import Feed
+
+HOUR_MS = 1_794_999_600_000
+ALERT = Alert(
+    alert_id="a/1.b", revision=2, state="updated", subject_type="campaign", subject_id="c–1", account_ids=["x", "y"], kind=Kind.CAMPAIGN,
+    headline="two accounts act as one", severity=4, risk=0.75, confidence=0.5, first_seen_ms=HOUR_MS, last_seen_ms=HOUR_MS + 1_500,
+    raised_at_ms=HOUR_MS + 2_000, requests=2**40, input_tokens=5, output_tokens=6,
+    explanation=[
+        Explanation("requests_per_hour", "1/h", 3_600, 900.0, 2.5, 40.0, "own", 1e-9, 0.75),
+        Explanation("template_share", "share", 86_400, 0.9, 0.0, 0.2, "cohort", 0.001, 0.25),
+    ],
+    techniques=["AML.T0021", "T1585"], evidence=[EvidenceEvent("e1", HOUR_MS + 7, "conv", "3:99")], recommended_action="verify",
+    detector_version="0.1", requests_before=11, output_tokens_before=12,
+)  # fmt: skip
+ROLLUP = Rollup(
+    account_id="acme", hour_ms=HOUR_MS, arrival_epoch=498_611 << 20, frames_partition=3, version=77, requests=1, input_tokens=2,
+    output_tokens=3, reasoning_tokens=4, cached_input_tokens=5, errors=6, models=[1, 2**64 - 1], risk=0.25,
+)  # fmt: skip
+LETTER = DeadLetter(
+    source_topic="api.requests", source_partition=5, source_offset=2**40, record_timestamp_ms=HOUR_MS, reason="wrong_type",
+    json_path="$.status", message="expected int", size=99, sha256="ab" * 32,
+    fields={"account_id": "acme", "status": 200, "temperature": 0.5, "stream": True},
+)  # fmt: skip
+
+
+def message(value: bytes | None, offset: int = 0, at_ms: int | None = None) -> MemoryMessage:
+    """One record of a topic."""
+    return MemoryMessage(TopicPartition("t.topic", 1), offset, b"k", value, at_ms)
+
+
+@pytest.fixture
+def tables(clickhouse: EmbeddedClickHouse, unique: str) -> Iterator[tuple[ClickHouseSink, Reader]]:
+    """The schema, a sink and a reader."""
+    settings = Settings(prefix=unique, clickhouse={"host": clickhouse.host, "port": clickhouse.port})
+    admin, sink, reader = Admin(settings), ClickHouseSink(settings), Reader(settings)
+    migrate(admin, settings)
+    yield sink, reader
+    for connection in (admin, sink, reader):
+        connection.close()
+
+
+def test_an_alert_arrives_whole(tables: tuple[ClickHouseSink, Reader]) -> None:
+    """Each field of the wire format is a column with the same value; times are UTC with milliseconds."""
+    sink, reader = tables
+    sink.insert("alerts", ALERTS.convert([message(encode_alert(ALERT))]), "t")
+    (row,) = reader.query("SELECT * FROM alerts_latest").records()
+    times = {"first_seen": "11:00:00.000", "last_seen": "11:00:01.500", "raised_at": "11:00:02.000"}
+    assert {name: row.pop(name) for name in times} == {name: f"2026-11-18 {time}" for name, time in times.items()}
+    assert row.pop("delivered_at") > "2026"
+    expected = msgspec.to_builtins(ALERT)
+    for name in ("first_seen_ms", "last_seen_ms", "raised_at_ms"):
+        del expected[name]
+    for entry in expected.pop("explanation"):
+        for field, value in entry.items():
+            expected.setdefault(f"explanation.{field}", []).append(value)
+    expected |= {"evidence.event_id": ["e1"], "evidence.conversation_id": ["conv"], "evidence.position": ["3:99"]}
+    del expected["evidence"]
+    assert row.pop("evidence.occurred_at") == ["2026-11-18 11:00:00.007"]
+    assert row == expected
+
+
+def test_the_latest_view_shows_the_highest_revision(tables: tuple[ClickHouseSink, Reader]) -> None:
+    """Whatever the order of arrival, also when a revision came twice."""
+    sink, reader = tables
+    revisions = [3, 1, 2, 3]
+    for i, revision in enumerate(revisions):
+        alert = msgspec.structs.replace(ALERT, revision=revision)
+        sink.insert("alerts", ALERTS.convert([message(encode_alert(alert))]), f"t{i}")
+    assert reader.query("SELECT alert_id, revision FROM alerts_latest").rows == [["a/1.b", 3]]
+
+
+def test_a_rollup_arrives_and_the_hour_adds_up(tables: tuple[ClickHouseSink, Reader]) -> None:
+    """Of one arrival epoch the highest version counts; arrival epochs add up; distinct models are counted over all."""
+    sink, reader = tables
+    late = msgspec.structs.replace(ROLLUP, arrival_epoch=ROLLUP.arrival_epoch + 1, version=90, requests=10, models=[2, 1], risk=0.5)
+    older = msgspec.structs.replace(ROLLUP, version=76, requests=1_000)
+    for i, rollup in enumerate((ROLLUP, late, older, ROLLUP)):
+        sink.insert("account_rollups", ROLLUPS.convert([message(encode(rollup))]), f"t{i}")
+    raw = "SELECT * FROM account_rollups FINAL WHERE version = 77"
+    (row,) = reader.query(raw).records()
+    assert row.pop("hour") == "2026-11-18 11:00:00"
+    assert row == {key: value for key, value in msgspec.to_builtins(ROLLUP).items() if key != "hour_ms"}
+    (hour,) = reader.query("SELECT * EXCEPT hour FROM account_hourly").records()
+    assert hour == {
+        "account_id": "acme",
+        "requests": 11,
+        "input_tokens": 4,
+        "output_tokens": 6,
+        "reasoning_tokens": 8,
+        "cached_input_tokens": 10,
+        "errors": 12,
+        "distinct_models": 3,
+        "risk": 0.5,
+    }
+
+
+def test_a_dead_letter_arrives(tables: tuple[ClickHouseSink, Reader]) -> None:
+    """Position, reason and the allow-listed fields as text; a repeat of the rejection is one row."""
+    sink, reader = tables
+    sink.insert("dead_letters", DEAD_LETTERS.convert([message(encode(LETTER), 0, HOUR_MS + 60_000)]), "t0")
+    sink.insert("dead_letters", DEAD_LETTERS.convert([message(encode(LETTER), 1, HOUR_MS + 61_000)]), "t1")
+    (row,) = reader.query("SELECT * FROM dead_letters FINAL").records()
+    assert (row.pop("record_time"), row.pop("rejected_at")) == ("2026-11-18 11:00:00.000", "2026-11-18 11:01:01.000")
+    assert row.pop("fields") == {"account_id": "acme", "status": "200", "temperature": "0.5", "stream": "true"}
+    expected = msgspec.to_builtins(LETTER)
+    assert row == {key: value for key, value in expected.items() if key not in ("record_timestamp_ms", "fields")}
+
+
+def test_a_wild_event_time_is_stored_as_an_hour_of_its_own(tables: tuple[ClickHouseSink, Reader]) -> None:
+    """Hours far outside the calendar of ClickHouse's DateTime neither fail the insert nor fall together."""
+    sink, reader = tables
+    hours = [HOUR_MS + 3_600_000 * 24 * 365 * years for years in (0, 100, 200)]
+    rollups = [msgspec.structs.replace(ROLLUP, hour_ms=hour) for hour in hours]
+    sink.insert("account_rollups", ROLLUPS.convert([message(encode(r)) for r in rollups]), "t")
+    assert reader.query("SELECT count(), sum(requests) FROM account_hourly").rows == [[3, 3]]
+
+
+@pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.topic)
+@pytest.mark.parametrize("value", [b"", b"{}", b"[]", b"{},{}", b"null", b'{"account_id":', b"\xff", None])
+def test_a_record_that_does_not_decode_is_named(feed: Feed, value: bytes | None) -> None:
+    """One bad record among good ones is found and named by topic, partition and offset."""
+    good = {"alerts": encode_alert(ALERT), "rollups": encode(ROLLUP), "deadletter": encode(LETTER)}[feed.topic]
+    with pytest.raises(CodecError, match=r"t\.topic\[1\]@41"):
+        feed.convert([message(good, 40), message(value, 41), message(good, 42)])
