@@ -55,9 +55,9 @@ FEATURES: tuple[Feature, ...] = (
     Feature("prompt_length_sd", "ln(characters)", _BLOCK, -1, "length", _TASKS, "spread of the logarithm of prompt length"),
     Feature("template_mass", "share", _BLOCK, 1, "template", _TASKS, "prompts of the block's heaviest template"),
     Feature("template_recurrence", "share", _BLOCK, 1, "template", _TASKS, "prompts of a template that was heavy before"),
-    Feature("template_diversity", "share", _BLOCK, -1, "template", _TASKS, "distinct templates per prompt"),
-    Feature("prefix_diversity", "share", _BLOCK, -1, "template", _TASKS, "distinct beginnings per prompt"),
-    Feature("suffix_diversity", "share", _BLOCK, 0, "coverage", (), "distinct endings per prompt"),
+    Feature("template_repeat", "share", _BLOCK, 1, "template", _TASKS, "pairs of prompts with the same template"),
+    Feature("prefix_repeat", "share", _BLOCK, 1, "template", _TASKS, "pairs of prompts with the same beginning"),
+    Feature("suffix_repeat", "share", _BLOCK, 1, "template", _TASKS, "pairs of prompts with the same ending"),
     Feature("similarity", "cosine", _BLOCK, 1, "similarity", _TASKS, "mean cosine between prompts of the block"),
     Feature("shift_fast", "1-cosine", _BLOCK, 1, "shift", _DRAINS, "mean distance of the prompts from the account's direction of the last days"),
     Feature("shift_slow", "1-cosine", _BLOCK, 1, "shift", _DRAINS, "mean distance of the prompts from the account's direction of the last month"),
@@ -104,6 +104,6 @@ FEATURES: tuple[Feature, ...] = (
     Feature("life_keys", "keys", _LIFE, 1, "keys", _LIMITS, "distinct API keys"),
     Feature("life_models", "models", _LIFE, 1, "models", _PROBES, "distinct models"),
 )
-"""Index = column of `Blocks.vector` = the constant of that name in `kernel`."""
+"""Index = column of `Blocks.vector` = the constant of that name in `kernel`. Behind them stand the usual values of `row.USUAL`."""
 
 INDEX: dict[str, int] = {feature.name: i for i, feature in enumerate(FEATURES)}

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 (
     REQUESTS_HOUR, TOKENS_HOUR, REQUESTS_DAY, TOKENS_DAY, REQUESTS_WEEK, TOKENS_WEEK, BLOCK_RATE, ACTIVE_DAY, ACTIVE_64H, GAP_SD,
     OUTPUT_LENGTH, OUTPUT_RATIO, REASONING_SHARE, CACHED_SHARE, CHOICES_SHARE, LOGPROBS_SHARE, TINY_SHARE, TEMPERATURE,
-    PROMPT_LENGTH, PROMPT_LENGTH_SD, TEMPLATE_MASS, TEMPLATE_RECURRENCE, TEMPLATE_DIVERSITY, PREFIX_DIVERSITY, SUFFIX_DIVERSITY,
+    PROMPT_LENGTH, PROMPT_LENGTH_SD, TEMPLATE_MASS, TEMPLATE_RECURRENCE, TEMPLATE_REPEAT, PREFIX_REPEAT, SUFFIX_REPEAT,
     SIMILARITY, SHIFT_FAST, SHIFT_SLOW, MARKER_SHARE, TASK_SHARE, ERROR_SHARE, LIMITED_SHARE, REFUSED_SHARE, LISTS_SHARE,
     ADDRESSES, NETWORKS, AGENTS, KEYS, MODELS, AGE_DAYS,
     LIFE_PACE, LIFE_TOKEN_PACE, LIFE_TEMPLATE_MASS, LIFE_TEMPLATE_TOP8, LIFE_SIMILARITY, LIFE_SUFFIXES, LIFE_PROMPT_LENGTH, LIFE_PROMPT_LENGTH_SD,
@@ -41,7 +41,14 @@ if TYPE_CHECKING:
     LIFE_GAP_SD, LIFE_ACTIVE_SHARE, LIFE_HOURLY_REQUESTS, LIFE_HOURLY_TOKENS, LIFE_ADDRESSES, LIFE_NETWORKS, LIFE_AGENTS,
     LIFE_KEYS, LIFE_MODELS,
 ) = range(70)  # fmt: skip
-WIDTH = 70
+USUAL_FROM = 70
+"""From here on: the account's usual value of each of `row.USUAL`, as it was before the block."""
+_USUAL = np.array([
+    REQUESTS_HOUR, TOKENS_HOUR, OUTPUT_LENGTH, OUTPUT_RATIO, REASONING_SHARE, CACHED_SHARE, CHOICES_SHARE, LOGPROBS_SHARE,
+    TINY_SHARE, PROMPT_LENGTH_SD, TEMPLATE_MASS, TEMPLATE_REPEAT, PREFIX_REPEAT, SIMILARITY, SHIFT_FAST, MARKER_SHARE,
+    TASK_SHARE, ERROR_SHARE, LIMITED_SHARE, REFUSED_SHARE, LISTS_SHARE, ADDRESSES, KEYS, MODELS,
+])  # fmt: skip
+WIDTH = 94
 
 HOUR_MS = 3_600_000
 DAY_HOURS = 24
@@ -70,6 +77,7 @@ _TASKS = int(
 )
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
+_BUCKET = np.uint64(63)  # of the bits from 56 on: prints have 63 bits
 
 
 class Blocks(NamedTuple):
@@ -152,6 +160,35 @@ def _popular(keys: NDArray[np.uint64], counts: NDArray[np.int32], value: np.uint
 
 
 @inline
+def _repeats(buckets: NDArray[np.uint8], n: float) -> tuple[float, float]:
+    """Share of the fullest bucket, and the share of pairs of prompts that are equal (unbiased, so it does not depend on n)."""
+    if n < 2.0:
+        return math.nan, math.nan
+    top = 0
+    pairs = 0
+    for j in range(buckets.shape[0]):
+        x = int(buckets[j])
+        pairs += x * (x - 1)
+        if x > top:
+            top = x
+    chance = 1.0 / buckets.shape[0]
+    return float(top) / n, (float(pairs) / (n * (n - 1.0)) - chance) / (1.0 - chance)
+
+
+@inline
+def _remember(row: np.void, v: NDArray[np.float64], weight: float) -> None:
+    """Write the account's usual values beside the block's, then move them by `weight`."""
+    for j in range(_USUAL.shape[0]):
+        x = v[_USUAL[j]]
+        bit = np.uint32(1) << np.uint32(j)
+        known = (row.usual_known & bit) != 0
+        v[USUAL_FROM + j] = float(row.usual[j]) if known else math.nan
+        if x == x:  # noqa: PLR0124 - not NaN, in a kernel
+            row.usual[j] = float(row.usual[j]) + weight * (x - float(row.usual[j])) if known else x
+            row.usual_known |= bit
+
+
+@inline
 def _advance_hour(row: np.void, hour: int) -> None:
     delta = hour - row.hour
     if row.requests == 0:
@@ -168,8 +205,11 @@ def _advance_hour(row: np.void, hour: int) -> None:
 
 
 @inline
-def _move_means(row: np.void, prompts: float, all_prompts: float) -> None:
-    """Move the running means towards the block's mean sketch, within the day's allowance once the account is settled."""
+def _move_means(row: np.void, prompts: float, all_prompts: float, requests: float) -> float:
+    """Move the running means towards the block's mean sketch, within the day's allowance once the account is settled.
+
+    Returns the weight that the block has in the fast references.
+    """
     b = row.block_sketch
     f = row.fast
     w = row.slow
@@ -178,23 +218,25 @@ def _move_means(row: np.void, prompts: float, all_prompts: float) -> None:
         row.mean_day = day
         row.mean_spent[0] = 0.0
         row.mean_spent[1] = 0.0
-    share = prompts / all_prompts
-    fast = share
-    slow = share
-    if all_prompts > _SETTLED:
-        fast = min(max(share, 0.02), _FAST_DAY - row.mean_spent[0])
-        slow = min(share, _SLOW_DAY - row.mean_spent[1])
-        fast = max(fast, 0.0)
-        slow = max(slow, 0.0)
+    fast = requests / float(row.requests)
+    slow = fast
+    if row.requests > _SETTLED:
+        fast = max(min(max(fast, 0.02), _FAST_DAY - row.mean_spent[0]), 0.0)
+        slow = max(min(slow, _SLOW_DAY - row.mean_spent[1]), 0.0)
         row.mean_spent[0] += fast
         row.mean_spent[1] += slow
+    if prompts == 0.0:
+        return fast
+    on_fast = max(fast, prompts / all_prompts if all_prompts <= _SETTLED else 0.0)
+    on_slow = max(slow, prompts / all_prompts if all_prompts <= _SETTLED else 0.0)
     scale = _MEAN_UNIT / (_UNIT * prompts)
     for j in range(b.shape[0]):
         x = float(b[j]) * scale
         y = float(f[j])
-        f[j] = int(math.floor(y + fast * (x - y) + 0.5))
+        f[j] = int(math.floor(y + on_fast * (x - y) + 0.5))
         z = float(w[j])
-        w[j] = int(math.floor(z + slow * (x - z) + 0.5))
+        w[j] = int(math.floor(z + on_slow * (x - z) + 0.5))
+    return fast
 
 
 @inline
@@ -245,20 +287,9 @@ def _close(row: np.void, slot: int, event: int, out: Blocks, count: int) -> int:
     v[MARKER_SHARE] = _ratio(float(c[C_MARKERS]), p)
     v[TASK_SHARE] = _ratio(float(c[C_TASKS]), p)
     v[TEMPLATE_RECURRENCE] = _ratio(float(c[C_RECURRING]), p)
-    if p >= 2.0:
-        top = 0
-        for j in range(row.block_template_counts.shape[0]):
-            if row.block_template_counts[j] > top:
-                top = row.block_template_counts[j]
-        v[TEMPLATE_MASS] = float(top) / p
-        v[TEMPLATE_DIVERSITY] = _distinct(_bits(row.block_forms[0]) + _bits(row.block_forms[1]), 128.0) / p
-        v[PREFIX_DIVERSITY] = _distinct(_bits(row.block_prefixes[0]) + _bits(row.block_prefixes[1]), 128.0) / p
-        v[SUFFIX_DIVERSITY] = _distinct(_bits(row.block_suffixes[0]) + _bits(row.block_suffixes[1]), 128.0) / p
-    else:
-        v[TEMPLATE_MASS] = math.nan
-        v[TEMPLATE_DIVERSITY] = math.nan
-        v[PREFIX_DIVERSITY] = math.nan
-        v[SUFFIX_DIVERSITY] = math.nan
+    v[TEMPLATE_MASS], v[TEMPLATE_REPEAT] = _repeats(row.block_templates, p)
+    _, v[PREFIX_REPEAT] = _repeats(row.block_prefixes, p)
+    _, v[SUFFIX_REPEAT] = _repeats(row.block_suffixes, p)
 
     # direction of the prompts
     length2 = 0.0
@@ -302,8 +333,8 @@ def _close(row: np.void, slot: int, event: int, out: Blocks, count: int) -> int:
     for j in range(c.shape[0]):
         lc[j] += c[j]
     all_prints = float(lc[C_PRINTS])
-    if p > 0.0:
-        _move_means(row, p, all_prints)
+    allowance = _move_means(row, p, all_prints, n)
+    _remember(row, v, allowance)
     total = float(row.requests)
     heavy = 0
     listed = 0
@@ -366,12 +397,9 @@ def _close(row: np.void, slot: int, event: int, out: Blocks, count: int) -> int:
     for j in range(c.shape[0]):
         c[j] = 0
     for j in range(row.block_templates.shape[0]):
-        row.block_templates[j] = _ZERO
-        row.block_template_counts[j] = 0
-    for j in range(2):
-        row.block_prefixes[j] = _ZERO
-        row.block_suffixes[j] = _ZERO
-        row.block_forms[j] = _ZERO
+        row.block_templates[j] = 0
+        row.block_prefixes[j] = 0
+        row.block_suffixes[j] = 0
     row.block_addresses = _ZERO
     row.block_models = _ZERO
     row.block_agents = _ZERO
@@ -400,14 +428,11 @@ def _add_print(row: np.void, columns: Columns, i: int) -> None:
             c[C_RECURRING] += 1
             break
     _popular(row.templates, row.template_counts, template)
-    _popular(row.block_templates, row.block_template_counts, template)
-    half = (template >> np.uint64(57)) & _ONE
-    row.block_forms[half] |= _mark(template)
-    value = columns.print_prefix[i]
-    row.block_prefixes[(value >> np.uint64(57)) & _ONE] |= _mark(value)
+    row.block_templates[template >> np.uint64(56) & _BUCKET] += 1
+    row.block_prefixes[columns.print_prefix[i] >> np.uint64(56) & _BUCKET] += 1
     value = columns.print_suffix[i]
-    row.block_suffixes[(value >> np.uint64(57)) & _ONE] |= _mark(value)
-    row.life_suffixes[(value >> np.uint64(56)) & np.uint64(3)] |= _mark(value)
+    row.block_suffixes[value >> np.uint64(56) & _BUCKET] += 1
+    row.life_suffixes[(value >> np.uint64(54)) & np.uint64(3)] |= _ONE << (value >> np.uint64(56) & _BUCKET)
     sketch = columns.print_sketch[i]
     norm2 = 0
     for j in range(sketch.shape[0]):

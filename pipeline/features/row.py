@@ -11,7 +11,14 @@ import numpy as np
 SKETCH = 128
 LIFE_TEMPLATES = 8
 """Slots of the heavy-hitter sketch over an account's life: any template above 1/9 of its prompts holds one (Misra & Gries, 1982)."""
-BLOCK_TEMPLATES = 6
+BUCKETS = 64
+"""Hashed counters per block: the share of equal pairs is read from them, less the 1/64 that collide by chance."""
+USUAL = (
+    "requests_hour", "tokens_hour", "output_length", "output_ratio", "reasoning_share", "cached_share", "choices_share", "logprobs_share",
+    "tiny_share", "prompt_length_sd", "template_mass", "template_repeat", "prefix_repeat", "similarity", "shift_fast", "marker_share",
+    "task_share", "error_share", "limited_share", "refused_share", "lists_share", "addresses", "keys", "models",
+)  # fmt: skip
+"""Block features whose usual value an account keeps, so that an alert can say what was expected of it."""
 
 SUMS = (
     "input", "output", "reasoning", "cached", "output_log", "length_log", "length_log2", "gap_log", "gap_log2", "temperature",
@@ -52,6 +59,8 @@ ROW: np.dtype[np.void] = np.dtype(
         ("slow", "<i2", (SKETCH,)),
         ("mean_day", "<i8"),  # event-day in which the means took `mean_spent`
         ("mean_spent", "<f8", (2,)),  # weight that this day's blocks have already had in fast and slow
+        ("usual", "<f4", (len(USUAL),)),
+        ("usual_known", "<u4"),  # bit i: usual[i] holds a value
         # the open block
         ("block_opened_ms", "<i8"),
         ("block_last_ms", "<i8"),
@@ -59,11 +68,9 @@ ROW: np.dtype[np.void] = np.dtype(
         ("block_requests", "<i4"),
         ("block_sums", "<f8", (len(SUMS),)),
         ("block_counts", "<i4", (len(COUNTS),)),
-        ("block_templates", "<u8", (BLOCK_TEMPLATES,)),
-        ("block_template_counts", "<i4", (BLOCK_TEMPLATES,)),
-        ("block_prefixes", "<u8", (2,)),
-        ("block_suffixes", "<u8", (2,)),
-        ("block_forms", "<u8", (2,)),  # distinct templates
+        ("block_templates", "u1", (BUCKETS,)),
+        ("block_prefixes", "u1", (BUCKETS,)),
+        ("block_suffixes", "u1", (BUCKETS,)),
         ("block_addresses", "<u8"),
         ("block_models", "<u8"),
         ("block_agents", "<u8"),

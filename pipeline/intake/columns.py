@@ -1,106 +1,120 @@
-"""Events to columns: one list pass per field, then numpy; strings become symbols of the frame."""
+"""Events → the columns of one frame: strings become indices, absent numbers −1 or NaN, and each event its two hashes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 
 from pipeline.base.hashing import hash_texts, mix
 from pipeline.base.jit import kernel
 from pipeline.events.frame import COLUMNS, Columns
+from pipeline.events.request import RequestEvent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from pipeline.events.request import RequestEvent
-
-_SYMBOLS = (
-    "operation", "model", "api_key_id", "organization_id", "plan", "payment_fingerprint", "conversation_id",
-    "provider", "error_type", "finish_reason", "client_address", "country", "user_agent",
+SYMBOL_FIELDS = (
+    "event_id", "operation", "model", "api_key_id", "organization_id", "plan", "payment_fingerprint", "conversation_id", "provider",
+    "error_type", "finish_reason", "client_address", "country", "user_agent",
 )  # fmt: skip
-_INTEGERS = (
-    "asn", "account_created_at_ms", "status", "input_tokens", "output_tokens", "reasoning_tokens",
-    "cached_input_tokens", "max_tokens", "choice_count", "logprobs", "stream",
+_INTEGER_FIELDS = (
+    "asn", "account_created_at_ms", "status", "input_tokens", "output_tokens", "reasoning_tokens", "cached_input_tokens", "max_tokens",
+    "choice_count", "logprobs", "stream",
 )  # fmt: skip
-_FLOATS = ("temperature", "latency_ms")
-_PRINTS = ("template", "prefix", "suffix", "length", "script", "markers", "sketch", "present")
+_FLOAT_FIELDS = ("temperature", "latency_ms")
+_PRINT_FIELDS = ("present", "script", "markers", "length", "template", "prefix", "suffix", "sketch")
+_AT = {name: i for i, name in enumerate(RequestEvent.__struct_fields__)}
 
 
-class Row(NamedTuple):
-    """One valid event with its place in the source."""
-
-    partition: int
-    offset: int
-    timestamp_ms: int
-    event: RequestEvent
-
-
-class Tables(NamedTuple):
-    """The strings a frame's columns index."""
+class Table(NamedTuple):
+    """The events of a frame: its two dictionaries and its columns."""
 
     accounts: list[str]
     symbols: list[str]
+    columns: Columns
 
 
 @kernel
-def _content_hashes(values: NDArray[np.uint64], out: NDArray[np.uint64]) -> None:
-    for row in range(values.shape[0]):
-        h = np.uint64(0x5374696C6C)
-        for k in range(values.shape[1]):
-            h = mix(h, values[row, k])
-        out[row] = h
+def _content(
+    account: NDArray[np.uint64],
+    symbol_hash: NDArray[np.uint64],
+    symbols: NDArray[np.uint32],
+    numbers: NDArray[np.int64],
+    digest: NDArray[np.uint64],
+    out: NDArray[np.uint64],
+) -> None:
+    for i in range(account.shape[0]):
+        h = account[i]
+        for k in range(symbols.shape[0]):
+            h = mix(h, symbol_hash[symbols[k, i]])
+        for k in range(numbers.shape[0]):
+            h = mix(h, np.uint64(numbers[k, i]))
+        out[i] = mix(h, digest[i])
 
 
-def _as_u64(array: NDArray[np.generic]) -> NDArray[np.uint64]:
-    """A column's values as 64-bit words, floats by their bits."""
-    if array.dtype.kind == "f":
-        array = array.view(np.uint32)
-    return array.astype(np.int64).view(np.uint64) if array.dtype.kind == "i" else array.astype(np.uint64)
+def _integers(values: Sequence[int | None], count: int) -> NDArray[np.int64]:
+    try:
+        return np.fromiter(values, np.int64, count)  # type: ignore[arg-type]  # a None raises, and is rare in most columns
+    except TypeError:
+        return np.fromiter((-1 if value is None else value for value in values), np.int64, count)
 
 
-def build_columns(rows: Sequence[Row], prints: NDArray[np.void]) -> tuple[Columns, Tables]:
-    """Rows in frame order → columns and their tables.
+def _floats(values: Sequence[float | None], count: int) -> NDArray[np.float64]:
+    try:
+        return np.fromiter(values, np.float64, count)  # type: ignore[arg-type]  # as above
+    except TypeError:
+        return np.fromiter((np.nan if value is None else value for value in values), np.float64, count)
+
+
+def build(events: Sequence[RequestEvent], offset: NDArray[np.int64], appended_at_ms: NDArray[np.int64], prints: NDArray[np.void]) -> Table:
+    """Columns of these events, in their order; a function of its arguments only.
 
     Args:
-        rows: n events.
-        prints: [n] of `intake.fingerprint.PRINT`, in the same order.
+        events: validated; `prompt` and `prompt_print` are not looked at.
+        offset: source offset of each.
+        appended_at_ms: timestamp of each source record, −1 when unknown.
+        prints: fingerprint of each.
     """
-    events = [row.event for row in rows]
-    index: dict[str, int] = {"": 0}
-    seen: dict[str, int] = {}
-    columns: dict[str, NDArray[np.generic]] = {
-        "offset": np.array([row.offset for row in rows], np.int64),
-        "appended_at_ms": np.array([row.timestamp_ms for row in rows], np.int64),
-        "occurred_at_ms": np.array([e.occurred_at_ms for e in events], np.int64),
-        "account": np.array([seen.setdefault(e.account_id, len(seen)) for e in events], np.uint32),
-        "event_id": np.array([index.setdefault(e.event_id, len(index)) for e in events], np.uint32),
+    n = len(events)
+    fields = list(zip(*map(msgspec.structs.astuple, events), strict=True)) or [()] * len(_AT)
+    account_ids = fields[_AT["account_id"]]
+    accounts = list(dict.fromkeys(account_ids))
+    account_of = {account: i for i, account in enumerate(accounts)}
+    account = np.fromiter(map(account_of.__getitem__, account_ids), np.uint32, n)
+    account_hash = hash_texts(accounts)
+
+    symbols = [""]
+    index: dict[str | None, int] = {"": 0, None: 0}
+    codes = np.empty((len(SYMBOL_FIELDS), n), np.uint32)
+    for k, name in enumerate(SYMBOL_FIELDS):
+        values = fields[_AT[name]]
+        new = [value for value in dict.fromkeys(values) if value not in index]
+        index.update(zip(new, range(len(symbols), len(symbols) + len(new)), strict=True))
+        symbols += new
+        codes[k] = np.fromiter(map(index.__getitem__, values), np.uint32, n)
+    symbol_hash = hash_texts(symbols)
+
+    integers = {name: _integers(fields[_AT[name]], n) for name in ("occurred_at_ms", *_INTEGER_FIELDS)}
+    floats = {name: _floats(fields[_AT[name]], n) + 0.0 for name in _FLOAT_FIELDS}  # + 0.0: there is one zero
+    content = np.empty(n, np.uint64)
+    numbers = np.stack([*integers.values(), *(column.view(np.int64) for column in floats.values())])
+    _content(account_hash[account], symbol_hash, codes, numbers, np.ascontiguousarray(prints["digest"]), content)
+
+    columns = {
+        "offset": offset,
+        "appended_at_ms": appended_at_ms,
+        "identity": hash_texts([f"{a}\0{e}" for a, e in zip(account_ids, fields[_AT["event_id"]], strict=True)]),
+        "content": content,
+        "account": account,
+        "account_hash": account_hash,
+        "symbol_hash": symbol_hash,
+        **dict(zip(SYMBOL_FIELDS, codes, strict=True)),
+        **integers,
+        **floats,
+        **{f"print_{name}": prints[name] for name in _PRINT_FIELDS},
     }
-    for name in _SYMBOLS:
-        texts = [getattr(e, name) for e in events]
-        columns[name] = np.array([index.setdefault(t, len(index)) if t else 0 for t in texts], np.uint32)
-    for name in _INTEGERS:
-        columns[name] = np.array([-1 if (v := getattr(e, name)) is None else v for e in events], COLUMNS[name][0])
-    for name in _FLOATS:
-        columns[name] = np.array([np.nan if (v := getattr(e, name)) is None else v for e in events], np.float32)
-    for name in _PRINTS:
-        columns[f"print_{name}"] = prints[name]
-    tables = Tables(list(seen), list(index))
-    columns["account_hash"] = hash_texts(tables.accounts)
-    columns["symbol_hash"] = hash_texts(tables.symbols)
-    columns["identity"] = hash_texts([f"{e.account_id}\0{e.event_id}" for e in events])
-    columns["content"] = _content(columns, prints)
-    return Columns(**columns), tables  # type: ignore[arg-type]  # by name, each checked against COLUMNS when it is encoded
-
-
-def _content(columns: dict[str, NDArray[np.generic]], prints: NDArray[np.void]) -> NDArray[np.uint64]:
-    """Hash over every decoded field (the order of the record's keys does not matter, unknown fields do not count)."""
-    symbols = columns["symbol_hash"]
-    parts = [_as_u64(columns["occurred_at_ms"]), prints["digest"]]
-    parts += [symbols[columns[name]] for name in _SYMBOLS]
-    parts += [_as_u64(columns[name]) for name in (*_INTEGERS, *_FLOATS)]
-    out = np.zeros(len(prints), np.uint64)
-    _content_hashes(np.stack(parts, axis=1), out)
-    return out
+    return Table(accounts, symbols, Columns(**{name: np.asarray(columns[name], dtype) for name, (dtype, _) in COLUMNS.items()}))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import re
 import socket
 import time
@@ -121,6 +122,8 @@ class WebhookSender:
         Raises:
             SettingsError: no https and plain http is not allowed, a bad allow-list or secret.
         """
+        for chatty in ("httpx", "httpcore"):  # they log addresses, which may hold a token
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         key = f"deliver.webhooks.{endpoint.name}"
         self.name = endpoint.name
         self._url = _checked_url(endpoint, key)
