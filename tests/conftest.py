@@ -10,18 +10,16 @@ import os
 import uuid
 from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
 import pytest
 
-from pipeline.base.settings import IngestSettings
 from pipeline.devstack import apache_kafka as kafka_module
 from pipeline.devstack.broker import embedded_broker
 from pipeline.devstack.clickhouse import EmbeddedClickHouse, embedded_clickhouse
 from pipeline.devstack.processes import NotInstalledError, ProcessGroup
 from pipeline.events.alert import Kind
-from pipeline.events.request import RequestEvent
-from pipeline.intake.framing import Framer, Record
-from pipeline.intake.prints import prints_of
+from pipeline.intake.batch import read_batch
+from pipeline.intake.framing import Framer, FramingConfig
+from pipeline.intake.validate import Limits
 from pipeline.lab.simulate import AttackSpec, Faults, Scenario, simulate
 
 if TYPE_CHECKING:
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.devstack.apache_kafka import ApacheKafka
 
 T = TypeVar("T")
+FAR_MS = 4_000_000_000_000  # nothing is ahead of it
 
 
 def _installed(start: Callable[[ProcessGroup], T], group: ProcessGroup) -> T:
@@ -102,8 +101,8 @@ def unique() -> str:
 
 
 @pytest.fixture(scope="session")
-def world() -> list[tuple[int, RequestEvent]]:
-    """(source partition, event) of two days: 40 benign accounts, three attackers, repeats and late events."""
+def world() -> list[tuple[int, bytes]]:
+    """(source partition, record) of two days: 40 benign accounts, three attackers, repeats and late events."""
     scenario = Scenario(
         seed=4,
         start_ms=1_780_000_000_000,
@@ -116,30 +115,28 @@ def world() -> list[tuple[int, RequestEvent]]:
         ),
         faults=Faults(duplicates=0.03, late=0.02, rekeyed=0.02, conflicts=0.01),
     )
-    decode = msgspec.json.Decoder(RequestEvent).decode
-    return [(sum(event.key.encode()) % 3, decode(event.raw)) for event in simulate(scenario)]
+    return [(sum(event.key.encode()) % 3, event.raw) for event in simulate(scenario)]
 
 
 @pytest.fixture(scope="session")
-def cut(world: list[tuple[int, RequestEvent]]) -> Callable[..., list[bytes]]:
+def cut(world: list[tuple[int, bytes]]) -> Callable[..., list[bytes]]:
     """Cuts the world (from three sources or one) into frames of one partition of `partitions`."""
 
     def frames(frame_events: int, batch: int = 700, *, one_source: bool = False) -> list[bytes]:
-        framer = Framer("api.requests", "topic-id", 1, IngestSettings(frame_events=frame_events))
+        framer = Framer(FramingConfig("api.requests", "topic-id", 1, frame_events))
         sources = 1 if one_source else 3
-        for source in range(sources):
-            framer.assign(source, -1)
         offsets = [0] * sources
+        for source in range(sources):
+            framer.assign(source, -1, 0.0)
         out: list[bytes] = []
         for lo in range(0, len(world), batch):
             part = world[lo : lo + batch]
-            records = []
-            for source, event in part:
-                where = source % sources
-                records.append(Record(where, offsets[where], event.occurred_at_ms, 200, event))
-                offsets[where] += 1
-            prints = prints_of([event for _, event in part])
-            out += [frame.value for frame in framer.add(records, prints, 0.0)]
+            for source in range(sources):
+                values = [raw for key, raw in part if key % sources == source]
+                numbers = range(offsets[source], offsets[source] + len(values))
+                offsets[source] += len(values)
+                framer.add(source, numbers, [-1] * len(values), read_batch(values, [FAR_MS] * len(values), Limits()), 0, 0.0)
+            out += [frame.value for frame in framer.due(0.0)]
         return out + [frame.value for frame in framer.flush(0.0)]
 
     return frames

@@ -34,7 +34,7 @@ from pipeline.scoring.judge import Judge
 from pipeline.scoring.mind import Mind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -544,29 +544,28 @@ class _Notes:
         self._minds = minds
         self._slots = run.slots[lo:hi]
         self._lo = lo
-        self._rows: dict[int, Iterator[int]] = {}
-        self._next: dict[int, int] = {}
-        present = np.unique(self._slots[self._slots >= 0]).tolist()
-        self._present = present
+        present = np.unique(self._slots[self._slots >= 0])
+        self._present = present.tolist()
         order = np.argsort(self._slots, kind="stable")
         ranked = self._slots[order]
-        starts = np.searchsorted(ranked, present)
-        stops = np.searchsorted(ranked, present, side="right")
-        self._order = order
-        self._range = {slot: [int(a), int(b)] for slot, a, b in zip(present, starts, stops, strict=True)}
+        starts = np.searchsorted(ranked, present).tolist()
+        stops = np.searchsorted(ranked, present, side="right").tolist()
+        self._order: list[int] = order.tolist()
+        self._next = dict(zip(self._present, starts, strict=True))
+        self._stop = dict(zip(self._present, stops, strict=True))
 
     def up_to(self, slot: int, row: int) -> None:
         """Note the slot's events up to `row` (inclusive), if it is watched; either way they are behind us."""
-        span = self._range.get(slot)
-        if span is None:
+        at = self._next.get(slot)
+        if at is None:
             return
-        at, stop = span
-        mind = self._minds[slot]
-        while at < stop and (event := int(self._order[at]) + self._lo) <= row:
+        stop, order, mind = self._stop[slot], self._order, self._minds[slot]
+        row -= self._lo
+        while at < stop and order[at] <= row:
             if mind.watch:
-                mind.note(self._run.evidence(self._source, event))
+                mind.note(self._run.evidence(self._source, order[at] + self._lo))
             at += 1
-        span[0] = at
+        self._next[slot] = at
 
     def rest(self) -> None:
         """Note what is left."""

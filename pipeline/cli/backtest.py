@@ -68,9 +68,9 @@ def _run(settings: Settings, events: str, partitions: int, out: Path, alerts: Bi
         raised += alert.state == "opened"
         alerts.write(encode_alert(alert) + b"\n")
 
-    def on_rejection(line: int, raw: bytes, rejection: Rejection) -> None:
+    def on_rejection(line: int, rejection: Rejection) -> None:
         rejected.write(
-            orjson.dumps({"line": line + 1, "reason": rejection.reason, "json_path": rejection.json_path, "message": rejection.message, "size": len(raw)})
+            orjson.dumps({"line": line + 1, "reason": rejection.reason, "json_path": rejection.json_path, "message": rejection.message, "size": rejection.size})
             + b"\n"
         )
 

@@ -1,8 +1,7 @@
-"""The River models of one account: four channels and a drift watch, made when first needed, packed to their numbers."""
+"""The River models of one account: what is usual on each channel, and a drift watch; made when first needed, packed to numbers."""
 
 from __future__ import annotations
 
-import math
 import struct
 from enum import IntEnum
 
@@ -14,21 +13,30 @@ from pipeline.detectors.river_state import DriftState, Moments, read_drift, rest
 
 
 class Channel(IntEnum):
-    """What an account's models watch, each one number per block, on a scale where comparable accounts have mean 0, variance 1."""
+    """What an account's models watch, each one number per block, on a scale where accounts vary around their own mean by 1."""
 
     VOLUME = 0
     STRUCTURE = 1
     SHIFT = 2
     FORM = 3
+    ELICITATION = 4
+    FRICTION = 5
 
 
+CHANNELS = tuple(Channel)
+_NAMES = tuple(channel.name.lower() for channel in Channel)
 _FADING = 0.05
-_MEAN_WEIGHT = 0.3
 _VARIANCE_WEIGHT = 6.0
+_OWN_LEVEL = 0.1
+"""Accounts lie ten times wider apart than an account's own blocks do: the first values decide what is usual."""
+_COMMON_LEVEL = 4.0
+"""Errors and refusals: all accounts are alike, and the cohort's mean is worth four blocks."""
+_CLIP = 2.5
+"""A more surprising value is learned as if it were this far out: a burst does not become usual by being a burst."""
 _HEAD = struct.Struct("<B")
 _MOMENTS = struct.Struct("<Hdd")
 _DRIFT = struct.Struct("<Iddddd")
-_DRIFT_BIT = 1 << len(Channel)
+_DRIFT_BIT = 1 << len(CHANNELS)
 
 
 def _new_drift() -> drift.PageHinkley:
@@ -36,44 +44,48 @@ def _new_drift() -> drift.PageHinkley:
 
 
 class AccountModels:
-    """What is normal for one account. Scores and learns through River; knows nothing of decisions."""
+    """What is usual for one account. Scores and learns through River; knows nothing of decisions."""
 
-    __slots__ = ("_channels", "_drift")
+    __slots__ = ("_common", "_drift", "_own")
 
     def __init__(self) -> None:
-        self._channels: list[AccountGaussian | None] = [None] * len(Channel)
+        self._own: AccountGaussian | None = None
+        self._common: AccountGaussian | None = None
         self._drift: drift.PageHinkley | None = None
 
-    def score(self, channel: Channel, value: float) -> float:
-        """Signed normal score of `value` against the account's own past and its cohort's prior; NaN stays NaN."""
-        if math.isnan(value):
-            return value
-        model = self._channels[channel]
-        if model is None:
-            model = self._channels[channel] = AccountGaussian(_FADING, _MEAN_WEIGHT, _VARIANCE_WEIGHT)
-        return model.score_one({channel: value})
+    def _model(self, channel: Channel) -> AccountGaussian:
+        if channel == Channel.FRICTION:
+            if self._common is None:
+                self._common = AccountGaussian(_FADING, _COMMON_LEVEL, _VARIANCE_WEIGHT)
+            return self._common
+        if self._own is None:
+            self._own = AccountGaussian(_FADING, _OWN_LEVEL, _VARIANCE_WEIGHT)
+        return self._own
 
-    def learn(self, channel: Channel, value: float) -> None:
-        """Take `value` as normal; NaN teaches nothing."""
-        if math.isnan(value):
-            return
-        model = self._channels[channel]
-        if model is None:
-            model = self._channels[channel] = AccountGaussian(_FADING, _MEAN_WEIGHT, _VARIANCE_WEIGHT)
-        model.learn_one({channel: value})
+    def score(self, channel: Channel, value: float) -> float:
+        """Signed normal score of `value` against the account's own past and its cohort's prior. `value` is a number."""
+        return self._model(channel).score_one({_NAMES[channel]: value})
+
+    def learn(self, channel: Channel, value: float, score: float = 0.0) -> None:
+        """Take `value`, which scored `score`, as usual; a very surprising one only as far as 2.5 deviations."""
+        model = self._model(channel)
+        if score > _CLIP or score < -_CLIP:
+            mean, deviation, _ = model.expect(_NAMES[channel])
+            reach = _CLIP * deviation
+            value = mean + (reach if score > 0.0 else -reach)
+        model.learn_one({_NAMES[channel]: value})
+
+    def seen(self, channel: Channel) -> int:
+        """Values learned on `channel`, at most 65,535."""
+        known = self._model(channel).read(_NAMES[channel])
+        return 0 if known is None else known[0]
 
     def ready(self, channel: Channel) -> bool:
         """Whether the account speaks for itself on `channel`; before that the cohort speaks for it."""
-        model = self._channels[channel]
-        return model is not None and model.ready(channel)
-
-    def expect(self, channel: Channel) -> tuple[float, float, float]:
-        """Mean, deviation and degrees of freedom of the next value, for explanations."""
-        model = self._channels[channel]
-        return (model or AccountGaussian(_FADING, _MEAN_WEIGHT, _VARIANCE_WEIGHT)).expect(channel)
+        return self._model(channel).ready(_NAMES[channel])
 
     def drifted(self, composite: float) -> bool:
-        """Feed the whitened composite of the channels; True when its mean has moved for good (Page, 1954)."""
+        """Feed the composite of the channels' scores; True when its mean has moved for good (Page, 1954)."""
         if self._drift is None:
             self._drift = _new_drift()
         self._drift.update(composite)
@@ -83,17 +95,16 @@ class AccountModels:
         return False
 
     def reanchor(self) -> None:
-        """Forget what was normal: the account starts again as a young one, with its cohort's prior."""
-        self._channels = [None] * len(Channel)
-        self._drift = None
+        """Forget what was usual: the account starts again as a young one, with its cohort's prior."""
+        self._own = self._common = self._drift = None
 
     def pack(self) -> bytes:
-        """The numbers of every model, at most 117 bytes."""
+        """The numbers of every model, at most 154 bytes."""
         mask = 0
         parts = [b""]
-        for channel in Channel:
-            model = self._channels[channel]
-            known = model.read(channel) if model is not None else None
+        for channel in CHANNELS:
+            model = self._common if channel == Channel.FRICTION else self._own
+            known = model.read(_NAMES[channel]) if model is not None else None
             if known is not None:
                 mask |= 1 << channel
                 parts.append(_MOMENTS.pack(known[0], *known[1]))
@@ -108,18 +119,19 @@ class AccountModels:
         """Models from `pack`, and where their bytes end. They score and learn on bit for bit as the packed ones would.
 
         Raises:
-            CodecError: the bytes end early.
+            CodecError: the bytes end early or name a channel that does not exist.
         """
         models = cls()
         try:
             (mask,) = _HEAD.unpack_from(data, at)
             at += _HEAD.size
-            for channel in Channel:
+            if mask >= _DRIFT_BIT << 1:
+                raise CodecError(f"packed models have unknown parts: mask {mask:#x}")
+            for channel in CHANNELS:
                 if mask & (1 << channel):
                     n, mean, square = _MOMENTS.unpack_from(data, at)
                     at += _MOMENTS.size
-                    model = models._channels[channel] = AccountGaussian(_FADING, _MEAN_WEIGHT, _VARIANCE_WEIGHT)
-                    model.restore(channel, n, Moments(mean, square))
+                    models._model(channel).restore(_NAMES[channel], n, Moments(mean, square))
             if mask & _DRIFT_BIT:
                 models._drift = _new_drift()
                 restore_drift(models._drift, DriftState(*_DRIFT.unpack_from(data, at)))
@@ -127,3 +139,5 @@ class AccountModels:
         except struct.error as err:
             raise CodecError(f"packed models end early: {err}") from None
         return models, at
+
+

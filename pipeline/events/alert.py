@@ -54,7 +54,7 @@ class Explanation(msgspec.Struct, frozen=True):
     """Share of the decision's score, 0–1."""
 
 
-class EvidenceEvent(msgspec.Struct, frozen=True):
+class EvidenceEvent(msgspec.Struct, frozen=True, gc=False):
     """A request that proves the point; opens in the customer's own log."""
 
     event_id: str

@@ -57,7 +57,6 @@ FEATURES: tuple[Feature, ...] = (
     Feature("template_recurrence", "share", _BLOCK, 1, "template", _TASKS, "prompts of a template that was heavy before"),
     Feature("template_repeat", "share", _BLOCK, 1, "template", _TASKS, "pairs of prompts with the same template"),
     Feature("prefix_repeat", "share", _BLOCK, 1, "template", _TASKS, "pairs of prompts with the same beginning"),
-    Feature("suffix_repeat", "share", _BLOCK, 1, "template", _TASKS, "pairs of prompts with the same ending"),
     Feature("similarity", "cosine", _BLOCK, 1, "similarity", _TASKS, "mean cosine between prompts of the block"),
     Feature("shift_fast", "1-cosine", _BLOCK, 1, "shift", _DRAINS, "mean distance of the prompts from the account's direction of the last days"),
     Feature("shift_slow", "1-cosine", _BLOCK, 1, "shift", _DRAINS, "mean distance of the prompts from the account's direction of the last month"),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 (
     REQUESTS_HOUR, TOKENS_HOUR, REQUESTS_DAY, TOKENS_DAY, REQUESTS_WEEK, TOKENS_WEEK, BLOCK_RATE, ACTIVE_DAY, ACTIVE_64H, GAP_SD,
     OUTPUT_LENGTH, OUTPUT_RATIO, REASONING_SHARE, CACHED_SHARE, CHOICES_SHARE, LOGPROBS_SHARE, TINY_SHARE, TEMPERATURE,
-    PROMPT_LENGTH, PROMPT_LENGTH_SD, TEMPLATE_MASS, TEMPLATE_RECURRENCE, TEMPLATE_REPEAT, PREFIX_REPEAT, SUFFIX_REPEAT,
+    PROMPT_LENGTH, PROMPT_LENGTH_SD, TEMPLATE_MASS, TEMPLATE_RECURRENCE, TEMPLATE_REPEAT, PREFIX_REPEAT,
     SIMILARITY, SHIFT_FAST, SHIFT_SLOW, MARKER_SHARE, TASK_SHARE, ERROR_SHARE, LIMITED_SHARE, REFUSED_SHARE, LISTS_SHARE,
     ADDRESSES, NETWORKS, AGENTS, KEYS, MODELS, AGE_DAYS,
     LIFE_PACE, LIFE_TOKEN_PACE, LIFE_TEMPLATE_MASS, LIFE_TEMPLATE_TOP8, LIFE_SIMILARITY, LIFE_SUFFIXES, LIFE_PROMPT_LENGTH, LIFE_PROMPT_LENGTH_SD,
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
     LIFE_LOGPROBS_SHARE, LIFE_TINY_SHARE, LIFE_ERROR_SHARE, LIFE_LIMITED_SHARE, LIFE_REFUSED_SHARE, LIFE_LISTS_SHARE,
     LIFE_GAP_SD, LIFE_ACTIVE_SHARE, LIFE_HOURLY_REQUESTS, LIFE_HOURLY_TOKENS, LIFE_ADDRESSES, LIFE_NETWORKS, LIFE_AGENTS,
     LIFE_KEYS, LIFE_MODELS,
-) = range(70)  # fmt: skip
-USUAL_FROM = 70
+) = range(69)  # fmt: skip
+USUAL_FROM = 69
 """From here on: the account's usual value of each of `row.USUAL`, as it was before the block."""
 _USUAL = np.array([
     REQUESTS_HOUR, TOKENS_HOUR, OUTPUT_LENGTH, OUTPUT_RATIO, REASONING_SHARE, CACHED_SHARE, CHOICES_SHARE, LOGPROBS_SHARE,
     TINY_SHARE, PROMPT_LENGTH_SD, TEMPLATE_MASS, TEMPLATE_REPEAT, PREFIX_REPEAT, SIMILARITY, SHIFT_FAST, MARKER_SHARE,
     TASK_SHARE, ERROR_SHARE, LIMITED_SHARE, REFUSED_SHARE, LISTS_SHARE, ADDRESSES, KEYS, MODELS,
 ])  # fmt: skip
-WIDTH = 94
+WIDTH = 93
 
 HOUR_MS = 3_600_000
 DAY_HOURS = 24
@@ -56,7 +56,7 @@ MIN_BLOCK = 5
 """Requests below which an hour's end leaves the block open, until the day's end."""
 _HALF_DAY = math.log(2.0) / 86_400_000.0
 _HALF_WEEK = _HALF_DAY / 7.0
-_UNIT = 4096.0
+_UNIT = 128.0
 _MEAN_UNIT = 16384.0
 _SETTLED = 100.0
 """Prompts over which the running means of sketches are plain means; from there on a day moves them by at most the weights below."""
@@ -289,7 +289,6 @@ def _close(row: np.void, slot: int, event: int, out: Blocks, count: int) -> int:
     v[TEMPLATE_RECURRENCE] = _ratio(float(c[C_RECURRING]), p)
     v[TEMPLATE_MASS], v[TEMPLATE_REPEAT] = _repeats(row.block_templates, p)
     _, v[PREFIX_REPEAT] = _repeats(row.block_prefixes, p)
-    _, v[SUFFIX_REPEAT] = _repeats(row.block_suffixes, p)
 
     # direction of the prompts
     length2 = 0.0
@@ -399,7 +398,6 @@ def _close(row: np.void, slot: int, event: int, out: Blocks, count: int) -> int:
     for j in range(row.block_templates.shape[0]):
         row.block_templates[j] = 0
         row.block_prefixes[j] = 0
-        row.block_suffixes[j] = 0
     row.block_addresses = _ZERO
     row.block_models = _ZERO
     row.block_agents = _ZERO
@@ -431,7 +429,6 @@ def _add_print(row: np.void, columns: Columns, i: int) -> None:
     row.block_templates[template >> np.uint64(56) & _BUCKET] += 1
     row.block_prefixes[columns.print_prefix[i] >> np.uint64(56) & _BUCKET] += 1
     value = columns.print_suffix[i]
-    row.block_suffixes[value >> np.uint64(56) & _BUCKET] += 1
     row.life_suffixes[(value >> np.uint64(54)) & np.uint64(3)] |= _ONE << (value >> np.uint64(56) & _BUCKET)
     sketch = columns.print_sketch[i]
     norm2 = 0

@@ -70,13 +70,12 @@ ROW: np.dtype[np.void] = np.dtype(
         ("block_counts", "<i4", (len(COUNTS),)),
         ("block_templates", "u1", (BUCKETS,)),
         ("block_prefixes", "u1", (BUCKETS,)),
-        ("block_suffixes", "u1", (BUCKETS,)),
         ("block_addresses", "<u8"),
         ("block_models", "<u8"),
         ("block_agents", "<u8"),
         ("block_keys", "<u8"),
         ("block_networks", "<u8"),
-        ("block_sketch", "<i4", (SKETCH,)),  # sum of unit sketches, 4096 = 1
+        ("block_sketch", "<i2", (SKETCH,)),  # sum of unit sketches, 128 = 1: no overflow up to 255 prompts
     ],
     align=True,
 )

@@ -1,1 +1,12 @@
-"""Bytes to valid, redacted, fingerprinted events, and events to frames. Prompt text ends here."""
+"""The front door, pure: bytes → valid, redacted, fingerprinted events → frames; bad input → rejections with a reason.
+
+`read_batch` validates and fingerprints, `Framer` frames and keeps the positions that say what may be committed.
+"""
+
+from pipeline.intake.batch import Batch, read_batch
+from pipeline.intake.framing import Framer, FrameOut, FramingConfig
+from pipeline.intake.markers import REASONING, Marker
+from pipeline.intake.scripts import Script
+from pipeline.intake.validate import Limits, Rejection
+
+__all__ = ["REASONING", "Batch", "FrameOut", "Framer", "FramingConfig", "Limits", "Marker", "Rejection", "Script", "read_batch"]

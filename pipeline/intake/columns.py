@@ -58,14 +58,14 @@ def _content(
 
 def _integers(values: Sequence[int | None], count: int) -> NDArray[np.int64]:
     try:
-        return np.fromiter(values, np.int64, count)  # type: ignore[arg-type]  # a None raises, and is rare in most columns
+        return np.fromiter(values, np.int64, count)  # a None raises; most columns have none
     except TypeError:
         return np.fromiter((-1 if value is None else value for value in values), np.int64, count)
 
 
 def _floats(values: Sequence[float | None], count: int) -> NDArray[np.float64]:
     try:
-        return np.fromiter(values, np.float64, count)  # type: ignore[arg-type]  # as above
+        return np.fromiter(values, np.float64, count)
     except TypeError:
         return np.fromiter((np.nan if value is None else value for value in values), np.float64, count)
 

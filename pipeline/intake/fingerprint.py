@@ -22,21 +22,8 @@ from pipeline.base.hashing import hash_bytes, mix
 from pipeline.base.jit import inline, kernel
 from pipeline.events.frame import SKETCH_DIMS
 from pipeline.intake.markers import bucket_of, compile_phrases
-from pipeline.intake.scripts import (
-    BALLOTS,
-    DIGIT,
-    LANGUAGES,
-    SCRIPTS,
-    WORD_SEED,
-    classify,
-    count_votes,
-    script_beyond,
-    script_table,
-    vote,
-    word_step,
-    word_votes,
-)
-from pipeline.intake.text import CAPACITY, NEWLINE, SPACE, fold_table, normalise
+from pipeline.intake.scripts import BALLOTS, DIGIT, LANGUAGES, PLACES, SCRIPTS, classify, coefficients, count_votes, vote, word_votes
+from pipeline.intake.text import CAPACITY, KIND_SHIFT, NEWLINE, SPACE, characters, fold_table, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,8 +55,8 @@ _PLAIN = 3
 _MAX_WORDS = CAPACITY
 
 _FOLD = fold_table()
-_SCRIPT = script_table()
-_VOTES = word_votes()
+_VOTES = word_votes(characters)
+_PLACES = coefficients()
 _PHRASES = compile_phrases()
 _OPERATORS = np.zeros(128, np.uint8)
 _OPERATORS[[ord(c) for c in "{}()[];=<>_/\\|&*+#@$`^~"]] = 1
@@ -88,15 +75,16 @@ def _sketch(text: NDArray[np.uint32], m: int, sums: NDArray[np.int32], row: NDAr
     k, spread = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
     top, bit, one = np.uint64(57), np.uint64(56), np.uint64(1)
     sums[:] = 0
+    last = np.uint64(m)  # unsigned, as in `text`
     u0, u1, u2, u3 = np.uint64(text[0]) * spread, np.uint64(text[1]) * spread, np.uint64(text[2]) * spread, np.uint64(text[3]) * spread
-    for i in range(m - 2):
-        u4 = np.uint64(text[i + 4]) * spread
+    for i in range(last - np.uint64(2)):
+        u4 = np.uint64(text[i + np.uint64(4)]) * spread
         h = (u0 * k + u1) * k + u2
         sums[h >> top] += 1 - 2 * np.int32(h >> bit & one)
-        if i + 3 < m:
+        if i + np.uint64(3) < last:
             h = h * k + u3
             sums[h >> top] += 1 - 2 * np.int32(h >> bit & one)
-            if i + 4 < m:
+            if i + np.uint64(4) < last:
                 h = h * k + u4
                 sums[h >> top] += 1 - 2 * np.int32(h >> bit & one)
         u0, u1, u2, u3 = u1, u2, u3, u4
@@ -109,24 +97,14 @@ def _sketch(text: NDArray[np.uint32], m: int, sums: NDArray[np.int32], row: NDAr
 
 
 @inline
-def _kind(scripts: NDArray[np.uint8], point: np.uint32) -> int:
-    return int(scripts[point]) if point < 0x10000 else script_beyond(point)
-
-
-@inline
-def _bucket_at(text: NDArray[np.uint32], at: int) -> np.int64:
-    return np.int64(bucket_of(np.uint64(text[at]), np.uint64(text[at + 1]), np.uint64(text[at + 2]), np.uint64(text[at + 3])))
-
-
-@inline
 def _matches(text: NDArray[np.uint32], at: int, m: int, points: NDArray[np.uint32], start: int, stop: int) -> bool:
     i = at
     for k in range(start, stop):
         p = points[k]
         if p == 35:  # '#': a run of digits
-            if not 48 <= text[i] <= 57:
+            if text[i] >> KIND_SHIFT != DIGIT:
                 return False
-            while i < m and 48 <= text[i] <= 57:
+            while text[i] >> KIND_SHIFT == DIGIT:
                 i += 1
         elif i < m and (text[i] == p or (p == SPACE and text[i] == NEWLINE)):
             i += 1
@@ -159,12 +137,12 @@ def _fingerprint(  # noqa: C901, PLR0912, PLR0915 - one loop over characters; ca
     data: NDArray[np.uint8],
     ends: NDArray[np.int64],
     out: NDArray[np.void],
-    fold: NDArray[np.uint16],
-    scripts: NDArray[np.uint8],
+    fold: NDArray[np.uint32],
     operators: NDArray[np.uint8],
     word_keys: NDArray[np.uint64],
     word_votes: NDArray[np.uint64],
     odd: np.uint64,
+    places: NDArray[np.uint64],
     bucket: NDArray[np.int32],
     start: NDArray[np.int32],
     points: NDArray[np.uint32],
@@ -175,6 +153,7 @@ def _fingerprint(  # noqa: C901, PLR0912, PLR0915 - one loop over characters; ca
     words = np.empty(_MAX_WORDS, np.uint64)
     counts = np.empty(SCRIPTS + 1, np.int32)
     languages = np.empty(LANGUAGES, np.int32)
+    zero = np.uint32(DIGIT << KIND_SHIFT | 48)
     begin = 0
     for n in range(ends.shape[0]):
         end = ends[n]
@@ -196,7 +175,7 @@ def _fingerprint(  # noqa: C901, PLR0912, PLR0915 - one loop over characters; ca
         open_line = True  # no label found on this line
         quoted = False
         first_label = last_label = np.uint64(0)
-        label = WORD_SEED
+        label = np.uint64(0)
         i = 1
         while i < m:
             c = text[i]
@@ -205,10 +184,10 @@ def _fingerprint(  # noqa: C901, PLR0912, PLR0915 - one loop over characters; ca
                     line_words = 0
                     open_line = True
                     quoted = False
-                    label = WORD_SEED
+                    label = np.uint64(0)
                 i += 1
                 continue
-            script = _kind(scripts, c)
+            script = c >> KIND_SHIFT
             if script == 0:
                 visible += 1
                 if c < 128:
@@ -216,13 +195,13 @@ def _fingerprint(  # noqa: C901, PLR0912, PLR0915 - one loop over characters; ca
                     if c == 34:
                         quoted = not quoted
                     elif c == 58:  # a colon that is no part of an address or a time
-                        if open_line and 0 < line_words <= _LABEL_WORDS and text[i + 1] != 47 and _kind(scripts, text[i - 1]) != DIGIT:
+                        if open_line and 0 < line_words <= _LABEL_WORDS and text[i + 1] != 47 and text[i - 1] >> KIND_SHIFT != DIGIT:
                             last_label = label
                             if first_label == 0:
                                 first_label = label
                             open_line = False
                     elif c == 60:  # '<' may begin a phrase, as in "<think"
-                        b = _bucket_at(text, i)
+                        b = np.int64(bucket_of(text, np.uint64(i)))
                         markers |= _phrases(text, i, m, bucket[b], bucket[b + 1], start, points, bits)
                 i += 1
                 continue
@@ -234,35 +213,34 @@ def _fingerprint(  # noqa: C901, PLR0912, PLR0915 - one loop over characters; ca
                 limit = i + 2
             elif script == 7:
                 limit = i + 3
-            b = _bucket_at(text, i)
+            b = np.int64(bucket_of(text, np.uint64(i)))
             if bucket[b] != bucket[b + 1]:
                 markers |= _phrases(text, i, m, bucket[b], bucket[b + 1], start, points, bits)
-            h = WORD_SEED
+            h = np.uint64(0)
+            place = 0
             letters = 0
             s = script
             while i < limit:
-                if s == DIGIT:  # any number hashes as 0
-                    h = word_step(h, np.uint32(48))
-                    while _kind(scripts, text[i]) == DIGIT:
-                        i += 1
-                    i -= 1
-                    c = text[i]
+                h += np.uint64(c) * places[place & (PLACES - 1)]
+                place += 1
+                if s == script:
+                    letters += 1
                 else:
-                    h = word_step(h, c)
-                    if s == script:
-                        letters += 1
-                    else:
-                        counts[s] += 1
+                    counts[s] += 1
+                if s == DIGIT:  # a number counts as its first digit, which is 0
+                    h += (np.uint64(zero) - np.uint64(c)) * places[place - 1 & (PLACES - 1)]
+                    while text[i + 1] >> KIND_SHIFT == DIGIT:
+                        i += 1
                 i += 1
                 c = text[i]
-                s = _kind(scripts, c)
-                if s == 0 and not (c == 39 and _kind(scripts, text[i + 1]) != 0):  # letters around an apostrophe are one word
+                s = c >> KIND_SHIFT
+                if s == 0 and not (c == 39 and text[i + 1] >> KIND_SHIFT != 0):  # letters around an apostrophe are one word
                     break
                 if s in (8, 9):
                     if not dense:
                         break
                     if i < limit:
-                        b = _bucket_at(text, i)
+                        b = np.int64(bucket_of(text, np.uint64(i)))
                         if bucket[b] != bucket[b + 1]:
                             markers |= _phrases(text, i, m, bucket[b], bucket[b + 1], start, points, bits)
             counts[script] += letters
@@ -307,7 +285,7 @@ def fingerprint(prompts: Sequence[str]) -> NDArray[np.void]:
     parts = [prompt.encode("utf-8", "replace") for prompt in prompts]
     ends = np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)))
     data = np.frombuffer(b"".join(parts) or b"\0", np.uint8)
-    _fingerprint(data, ends, out, _FOLD, _SCRIPT, _OPERATORS, *_VOTES, _PHRASES.bucket, _PHRASES.start, _PHRASES.points, _PHRASES.bits)
+    _fingerprint(data, ends, out, _FOLD, _OPERATORS, *_VOTES, _PLACES, _PHRASES.bucket, _PHRASES.start, _PHRASES.points, _PHRASES.bits)
     out["length"] = np.fromiter(map(len, prompts), np.int64, len(prompts))
     out["present"] = 1
     return out

@@ -1,215 +1,325 @@
-"""The framer: valid events of several source partitions become frames per frames partition, with ranges that tile the source.
+"""Framing: events and rejections of source partitions → frames of frames partitions, and how far the source may be committed.
 
-For every frames partition f and source partition p it remembers up to which offset f has been told (`sent`) and up to which
-that was acknowledged (`acked`). A frame for f carries a segment `(sent, now]` for every p that advanced, also when none of
-its events fell to f. What may be committed of p is what every f has acknowledged. So ingest may crash, repeat or overlap
-with its successor: the reader sees ranges, and skips or reports.
+Per frames partition `f` and source partition `p` the framer remembers how far `f` has been told about `p`. A frame of `f` tells
+it everything since, in segments that tile the offsets without gap or overlap. What may be committed for `p` is what *every*
+`f` has been told in frames that are acknowledged, and never beyond a rejection whose dead letter is not.
+
+Pure: time is an argument (seconds of any monotonic clock), frames are values. Same calls, same frames, byte for byte.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from pipeline.base.hashing import HASH_NAME, hash_texts, partition_of
 from pipeline.events.frame import FRAME_VERSION, FrameHeader, Segment, encode_frame
-from pipeline.intake.columns import Row, build_columns
+from pipeline.events.request import RequestEvent
+from pipeline.intake.columns import build
 from pipeline.intake.fingerprint import PRINT
-from pipeline.intake.watermark import SourceWatermark
+from pipeline.intake.watermark import Watermark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from pipeline.base.settings import IngestSettings
-    from pipeline.events.request import RequestEvent
+    from pipeline.intake.batch import Batch
 
-MAX_FRAME_BYTES = 900_000
-_FIXED_ROW_BYTES = 340
-"""Bytes of a row's columns."""
+MAX_FRAME_BYTES = 1_000_000
+"""Below Kafka's default `max.message.bytes` of 1,048,588 with room for the record's own overhead."""
 
 
-class Record(NamedTuple):
-    """One source record after validation; `event` is None when it was rejected. `size`: bytes of text it may add to a frame."""
+class FramingConfig(NamedTuple):
+    """How frames are cut. `topic_id` names the incarnation of the source topic."""
+
+    source_topic: str
+    topic_id: str
+    frames_partitions: int
+    frame_events: int = 1_000
+    linger_s: float = 0.05
+    idle_s: float = 5.0
+    max_bytes: int = MAX_FRAME_BYTES
+
+
+class FrameOut(NamedTuple):
+    """A frame to be produced to `partition`. Tell `Framer.acked` once it is durable."""
 
     partition: int
-    offset: int
-    timestamp_ms: int
-    size: int
-    event: RequestEvent | None
-
-
-class OutgoingFrame(NamedTuple):
-    """A frame to produce, and the source offsets it accounts for once it is acknowledged."""
-
-    frames_partition: int
+    number: int
     value: bytes
-    covers: dict[int, int]
-    """Source partition → last offset."""
     rows: int
+    told: tuple[tuple[int, int, int], ...]
+    """(source partition, its assignment, last offset told)."""
 
 
-class _Pending:
-    """What waits for the next frame of one frames partition."""
+class _Rows(NamedTuple):
+    events: list[RequestEvent]
+    offset: NDArray[np.int64]
+    appended_at_ms: NDArray[np.int64]
+    watermark_ms: NDArray[np.int64]
+    prints: NDArray[np.void]
 
-    __slots__ = ("bytes", "prints", "rows", "since")
+    def part(self, lo: int, hi: int) -> _Rows:
+        cut = slice(lo, hi)
+        return _Rows(self.events[cut], self.offset[cut], self.appended_at_ms[cut], self.watermark_ms[cut], self.prints[cut])
 
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.prints: list[NDArray[np.void]] = []
-        self.bytes = 0
-        self.since = 0.0
+
+_NONE = np.zeros(0, np.int64)
+_NO_ROWS = _Rows([], _NONE, _NONE, _NONE, np.zeros(0, PRINT))
+
+
+def _join(parts: list[_Rows]) -> _Rows:
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return _NO_ROWS
+    return _Rows(
+        [event for part in parts for event in part.events],
+        np.concatenate([part.offset for part in parts]),
+        np.concatenate([part.appended_at_ms for part in parts]),
+        np.concatenate([part.watermark_ms for part in parts]),
+        np.concatenate([part.prints for part in parts]),
+    )
+
+
+class _Source:
+    """One assigned source partition."""
+
+    def __init__(self, assignment: int, position: int, frames_partitions: int) -> None:
+        self.assignment = assignment
+        self.position = position
+        self.watermark = Watermark()
+        self.lost: list[tuple[int, int]] = []
+        self.told = np.full(frames_partitions, position, np.int64)
+        self.acked = self.told.copy()
+        self.held: set[int] = set()
+
+    def pieces(self, start: int) -> list[tuple[int, bool]]:
+        """Tile `(start, position]`: the end of each piece, and whether it is lost."""
+        found: list[tuple[int, bool]] = []
+        for lost_from, lost_to in self.lost:
+            if lost_to > start:
+                if lost_from > start:
+                    found.append((lost_from, False))
+                found.append((lost_to, True))
+                start = lost_to
+        if self.position > start:
+            found.append((self.position, False))
+        return found
+
+
+class _Draft:
+    """A frame being filled."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.segments: list[Segment] = []
+        self.rows: list[_Rows] = []
 
 
 class Framer:
-    """See the module. Times are seconds of any monotonic clock, given by the caller."""
+    """See the module. Not thread-safe."""
 
-    def __init__(self, source_topic: str, topic_id: str, frames_partitions: int, settings: IngestSettings) -> None:
-        self._topic, self._topic_id = source_topic, topic_id
-        self._count = frames_partitions
-        self._settings = settings
-        self._pending = [_Pending() for _ in range(frames_partitions)]
-        self._sent: list[dict[int, int]] = [{} for _ in range(frames_partitions)]
-        self._acked: list[dict[int, int]] = [{} for _ in range(frames_partitions)]
-        self._last_frame = [0.0] * frames_partitions
-        self._now: dict[int, int] = {}
-        self._lost: dict[int, int] = {}
-        self._watermarks: dict[int, SourceWatermark] = defaultdict(SourceWatermark)
+    def __init__(self, config: FramingConfig) -> None:
+        self.config = config
+        count = config.frames_partitions
+        self._sources: dict[int, _Source] = {}
+        self._assignments = 0
+        self._frames = 0
+        self._pending: list[dict[int, list[_Rows]]] = [{} for _ in range(count)]
+        self._count = [0] * count
+        self._since = [0.0] * count
+        self._last = [0.0] * count
+        self._out: list[deque[FrameOut]] = [deque() for _ in range(count)]
+        self._acked: set[int] = set()
 
-    # ---- membership
+    # ---- which source partitions
 
-    def assign(self, partition: int, position: int, first: int | None = None) -> None:
-        """Begin a source partition after `position` (the last offset accounted for, −1: none).
+    def assign(self, source: int, position: int, now_s: float) -> None:
+        """Begin with a source partition; `position` is the last offset already accounted for (committed − 1), −1 for none."""
+        if not self._sources:
+            self._last = [now_s] * self.config.frames_partitions
+        self._assignments += 1
+        self._sources[source] = _Source(self._assignments, position, self.config.frames_partitions)
 
-        Args:
-            partition: source partition.
-            position: committed next offset minus one.
-            first: oldest offset still there; what lies between is told as lost.
-        """
-        for f in range(self._count):
-            self._sent[f][partition] = self._acked[f][partition] = position
-        self._now[partition] = position
-        if first is not None and first - 1 > position:
-            self._lost[partition] = self._now[partition] = first - 1
+    def revoke(self, source: int) -> None:
+        """Forget a source partition and what is pending from it. `flush` first if that shall not be read again."""
+        self._sources.pop(source, None)
+        for f, pending in enumerate(self._pending):
+            self._count[f] -= sum(len(rows.events) for rows in pending.pop(source, []))
 
-    def revoke(self, partition: int) -> None:
-        """Forget a source partition; events of it that wait are dropped, its next owner reads them again."""
-        for f in range(self._count):
-            self._sent[f].pop(partition, None)
-            self._acked[f].pop(partition, None)
-            pending = self._pending[f]
-            keep = [i for i, row in enumerate(pending.rows) if row.partition != partition]
-            if len(keep) < len(pending.rows):
-                prints = np.concatenate(pending.prints)[keep]
-                pending.rows, pending.prints = [pending.rows[i] for i in keep], [prints]
-        for state in (self._now, self._lost, self._watermarks):
-            state.pop(partition, None)
+    def lose(self, source: int, to_offset: int) -> None:
+        """Offsets up to `to_offset` are gone from the log before we read them: account for them as lost."""
+        state = self._sources[source]
+        if to_offset > state.position:
+            state.lost.append((state.position, to_offset))
+            state.position = to_offset
 
-    # ---- events in
+    def positions(self) -> dict[int, int]:
+        """Last offset read of each source partition."""
+        return {source: state.position for source, state in self._sources.items()}
 
-    def add(self, records: Sequence[Record], prints: NDArray[np.void], now_s: float) -> list[OutgoingFrame]:
-        """Take records, in offset order per source partition → frames that became full.
+    # ---- in
+
+    def add(self, source: int, offsets: Sequence[int], appended_at_ms: Sequence[int], batch: Batch, lo: int, now_s: float) -> None:
+        """Take records of one source partition, in order.
 
         Args:
-            records: valid and rejected ones.
-            prints: [m] of `PRINT`, one per valid event, in their order.
-            now_s: the caller's clock.
+            source: the partition; must be assigned.
+            offsets: ascending, above everything added before. Offsets in between (compaction, transactions) hold no records.
+            appended_at_ms: timestamp of each record, −1 when unknown.
+            batch: results and prints; these records begin at index `lo`.
+            lo: index of the first.
+            now_s: time, for linger.
         """
-        valid = [record.event for record in records if record.event is not None]
-        hashes = hash_texts([event.account_id for event in valid])
-        targets = list(zip(partition_of(hashes, self._count).tolist(), hashes.tolist(), strict=True))
-        fresh: list[list[int]] = [[] for _ in range(self._count)]  # rows of `prints` not yet handed to a pending frame
-        full: list[OutgoingFrame] = []
-        index = -1
-        for partition, offset, timestamp_ms, size, event in records:
-            self._now[partition] = offset
-            if event is None:
-                continue
-            index += 1
-            f, account = targets[index]
-            self._watermarks[partition].see(event.occurred_at_ms, account)
-            pending = self._pending[f]
-            if not pending.rows:
-                pending.since = now_s
-            pending.rows.append(Row(partition, offset, timestamp_ms, event))
-            pending.bytes += _FIXED_ROW_BYTES + size
-            fresh[f].append(index)
-            if len(pending.rows) >= self._settings.frame_events or pending.bytes >= MAX_FRAME_BYTES:
-                pending.prints.append(prints[fresh[f]])
-                fresh[f] = []
-                full.append(self._cut(f, now_s))
-        for f, rows in enumerate(fresh):
-            if rows:
-                self._pending[f].prints.append(prints[rows])
-        return full
+        if not offsets:
+            return
+        state = self._sources[source]
+        results = batch.results[lo : lo + len(offsets)]
+        keep = [i for i, result in enumerate(results) if isinstance(result, RequestEvent)]
+        events = [result for result in results if isinstance(result, RequestEvent)]
+        state.position = offsets[-1]
+        if not events:
+            return
+        account_hash = hash_texts([event.account_id for event in events])
+        times = np.fromiter((event.occurred_at_ms for event in events), np.int64, len(events))
+        watermark = state.watermark.advance(times, account_hash)
+        target = partition_of(account_hash, self.config.frames_partitions)
+        order = np.argsort(target, kind="stable")
+        index = np.array(keep)[order]
+        rows = _Rows(
+            [events[i] for i in order.tolist()],
+            np.array(offsets, np.int64)[index],
+            np.array(appended_at_ms, np.int64)[index],
+            watermark[order],
+            batch.prints[lo : lo + len(offsets)][index],
+        )
+        bounds = np.searchsorted(target[order], np.arange(self.config.frames_partitions + 1)).tolist()
+        for f in range(self.config.frames_partitions):
+            first, last = bounds[f], bounds[f + 1]
+            if last > first:
+                if not self._count[f]:
+                    self._since[f] = now_s
+                self._pending[f].setdefault(source, []).append(rows.part(first, last))
+                self._count[f] += last - first
 
-    # ---- frames out
+    def hold(self, source: int, offset: int) -> None:
+        """A dead letter for this offset is on its way: do not commit past it until `release`."""
+        self._sources[source].held.add(offset)
 
-    def due(self, now_s: float) -> list[OutgoingFrame]:
-        """Frames whose linger is over, and empty ones for frames partitions that heard nothing for long."""
-        linger_s, idle_s = self._settings.linger_ms / 1_000, self._settings.idle_frame_s
-        return [
-            self._cut(f, now_s)
-            for f, pending in enumerate(self._pending)
-            if (pending.rows and now_s - pending.since >= linger_s) or (self._behind(f) and now_s - self._last_frame[f] >= idle_s)
-        ]
+    def release(self, source: int, offset: int) -> None:
+        """The dead letter for this offset is durable. A partition that was revoked meanwhile is no error."""
+        state = self._sources.get(source)
+        if state is not None:
+            state.held.discard(offset)
 
-    def flush(self, now_s: float) -> list[OutgoingFrame]:
-        """Everything that is not told yet, whatever the linger."""
-        return [self._cut(f, now_s) for f in range(self._count) if self._behind(f)]
+    # ---- out
 
-    def acknowledge(self, frame: OutgoingFrame) -> None:
-        """The frame is durable. Frames of one frames partition must be acknowledged in order."""
-        acked = self._acked[frame.frames_partition]
-        for partition, offset in frame.covers.items():
-            if partition in acked:
-                acked[partition] = max(acked[partition], offset)
+    def due(self, now_s: float) -> list[FrameOut]:
+        """Frames whose time has come: full, or lingering for `linger_s`, or (empty) after `idle_s` without a frame."""
+        config = self.config
+        frames: list[FrameOut] = []
+        for f in range(config.frames_partitions):
+            count = self._count[f]
+            if (
+                count >= config.frame_events
+                or (count and now_s - self._since[f] >= config.linger_s)
+                or (now_s - self._last[f] >= config.idle_s and self._untold(f))
+            ):
+                frames += self._cut(f, now_s)
+        return frames
 
-    def committable(self) -> dict[int, int]:
-        """Next offset to read per source partition, as far as every frames partition has durably heard."""
-        return {p: 1 + min(acked[p] for acked in self._acked) for p in self._now}
+    def flush(self, now_s: float) -> list[FrameOut]:
+        """Everything pending, and positions of frames partitions that are behind: after their acks, all that was read commits."""
+        return [frame for f in range(self.config.frames_partitions) if self._untold(f) for frame in self._cut(f, now_s)]
 
-    @property
-    def idle(self) -> bool:
-        """Whether everything taken in has been told (not: acknowledged)."""
-        return not any(self._behind(f) for f in range(self._count))
+    def _untold(self, f: int) -> bool:
+        return any(state.position > state.told[f] for state in self._sources.values())
 
-    def _behind(self, f: int) -> bool:
-        return any(offset > self._sent[f][p] for p, offset in self._now.items())
+    def _cut(self, f: int, now_s: float) -> list[FrameOut]:
+        room = self.config.frame_events
+        frames = self._drafts(f, room)
+        while room > 1 and any(len(frame.value) > self.config.max_bytes for frame in frames):
+            room = (room + 1) // 2
+            frames = self._drafts(f, room)
+        for state in self._sources.values():
+            state.told[f] = state.position
+            state.lost = [piece for piece in state.lost if piece[1] > state.told.min()]
+        self._pending[f] = {}
+        self._count[f] = 0
+        self._last[f] = now_s
+        self._frames += len(frames)
+        self._out[f].extend(frames)
+        return frames
 
-    def _cut(self, f: int, now_s: float) -> OutgoingFrame:
-        pending, self._pending[f] = self._pending[f], _Pending()
-        self._last_frame[f] = now_s
-        sent = self._sent[f]
-        order = sorted(range(len(pending.rows)), key=lambda i: pending.rows[i].partition)  # stable: offsets stay in order
-        rows = [pending.rows[i] for i in order]
-        prints = np.concatenate(pending.prints)[order] if rows else np.zeros(0, PRINT)
-        counts = Counter(row.partition for row in rows)
-        segments, covers = [], {}
-        for p in sorted(self._now):
-            until = self._now[p]
-            lost = self._lost.get(p, -1)
-            if sent[p] < lost:
-                segments.append(Segment(self._topic_id, p, sent[p], lost, 0, -1, lost=True))
-                sent[p] = lost
-            if until > sent[p]:
-                segments.append(Segment(self._topic_id, p, sent[p], until, counts[p], self._watermarks[p].value_ms))
-            if until > self._acked[f][p]:
-                covers[p] = until
-            sent[p] = max(sent[p], until)
-        columns, tables = build_columns(rows, prints)
+    def _drafts(self, f: int, room: int) -> list[FrameOut]:
+        """Frames of at most `room` events that tell `f` everything it does not know. Changes nothing."""
+        drafts = [_Draft(room)]
+        for source, state in sorted(self._sources.items()):
+            start = int(state.told[f])
+            rows = _join(self._pending[f].get(source, []))
+            at = 0
+            for end, lost in state.pieces(start):
+                until = int(np.searchsorted(rows.offset, end, "right"))
+                while until - at > drafts[-1].room:  # full: the rest of this piece goes on in the next frame
+                    cut = at + drafts[-1].room
+                    if cut > at:
+                        last = int(rows.offset[cut - 1])
+                        self._put(drafts[-1], source, start, last, rows.part(at, cut), int(rows.watermark_ms[cut - 1]))
+                        start, at = last, cut
+                    drafts.append(_Draft(room))
+                if end > start:
+                    mark = state.watermark.now_ms if end == state.position else int(rows.watermark_ms[until - 1]) if until else -1
+                    self._put(drafts[-1], source, start, end, rows.part(at, until), mark, lost=lost)
+                start, at = end, until
+        return [self._frame(f, self._frames + k, draft) for k, draft in enumerate(drafts) if draft.segments]
+
+    def _put(self, draft: _Draft, source: int, start: int, end: int, rows: _Rows, watermark_ms: int, *, lost: bool = False) -> None:
+        draft.segments.append(Segment(self.config.topic_id, source, start, end, len(rows.events), watermark_ms, lost))
+        draft.rows.append(rows)
+        draft.room -= len(rows.events)
+
+    def _frame(self, f: int, number: int, draft: _Draft) -> FrameOut:
+        rows = _join([part for part in draft.rows if part.events])
+        table = build(rows.events, rows.offset, rows.appended_at_ms, rows.prints)
         header = FrameHeader(
             version=FRAME_VERSION,
             frames_partition=f,
-            frames_partitions=self._count,
+            frames_partitions=self.config.frames_partitions,
             hash_name=HASH_NAME,
-            source_topic=self._topic,
-            segments=segments,
-            rows=len(rows),
-            accounts=tables.accounts,
-            symbols=tables.symbols,
+            source_topic=self.config.source_topic,
+            segments=draft.segments,
+            rows=len(rows.events),
+            accounts=table.accounts,
+            symbols=table.symbols,
         )
-        return OutgoingFrame(f, encode_frame(header, columns), covers, len(rows))
+        told = tuple((s.partition, self._sources[s.partition].assignment, s.to_offset) for s in draft.segments)
+        return FrameOut(f, number, encode_frame(header, table.columns), len(rows.events), told)
+
+    # ---- acknowledgements
+
+    def acked(self, frame: FrameOut) -> None:
+        """This frame is durable. Counts only once every earlier frame of its frames partition is, too."""
+        self._acked.add(frame.number)
+        waiting = self._out[frame.partition]
+        while waiting and waiting[0].number in self._acked:
+            done = waiting.popleft()
+            self._acked.remove(done.number)
+            for source, assignment, offset in done.told:
+                state = self._sources.get(source)
+                if state is not None and state.assignment == assignment:
+                    state.acked[done.partition] = offset
+
+    def outstanding(self) -> int:
+        """Frames handed out and not yet acknowledged."""
+        return sum(map(len, self._out))
+
+    def committable(self) -> dict[int, int]:
+        """Next offset to read per source partition, as far as everything before it is durable."""
+        return {
+            source: min([int(state.acked.min()) + 1, *(offset for offset in state.held if offset <= state.acked.min())])
+            for source, state in self._sources.items()
+        }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipeline.base.jit import inline
+from pipeline.intake.text import SPACE, characters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -180,30 +181,36 @@ class Phrases(NamedTuple):
     bucket: NDArray[np.int32]
     """[BUCKETS + 1] first phrase of each bucket."""
     start: NDArray[np.int32]
-    """[phrases + 1] first code point of each phrase."""
+    """[phrases + 1] first character of each phrase."""
     points: NDArray[np.uint32]
-    """Code points; `#` stands for a run of digits."""
+    """Characters (see `text`); `#` stands for a run of digits."""
     bits: NDArray[np.uint16]
     """[phrases] marker of each phrase."""
 
 
 @inline
-def bucket_of(a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint64) -> np.uint64:
-    """Bucket of a phrase's first four characters, in kernels; `_bucket_of` is its twin outside."""
-    key = a ^ b << np.uint64(16) if a >= np.uint64(IDEOGRAPHS) else a ^ b << np.uint64(16) ^ c << np.uint64(32) ^ d << np.uint64(48)
+def bucket_of(text: NDArray[np.uint32], at: np.uint64) -> np.uint64:
+    """Bucket of the characters at `text[at]`; `_bucket_of` is its twin outside kernels."""
+    a, b = np.uint64(text[at]), np.uint64(text[at + np.uint64(1)])
+    key = a ^ b << np.uint64(32)
+    if a & np.uint64(0xFF_FFFF) < np.uint64(IDEOGRAPHS):
+        c, d = np.uint64(text[at + np.uint64(2)]), np.uint64(text[at + np.uint64(3)])
+        key = key * np.uint64(_SPREAD) ^ c ^ d << np.uint64(32)
     return key * np.uint64(_SPREAD) >> np.uint64(51)
 
 
-def _bucket_of(text: str) -> int:
-    a, b, c, d = (ord(point) for point in text.ljust(4)[:4])
-    key = a ^ b << 16 if a >= IDEOGRAPHS else a ^ b << 16 ^ c << 32 ^ d << 48
-    return (key * _SPREAD & (1 << 64) - 1) >> 51
+def _bucket_of(characters: list[int]) -> int:
+    a, b, c, d = (characters + [SPACE] * 4)[:4]
+    key = a ^ b << 32
+    if a & 0xFF_FFFF < IDEOGRAPHS:
+        key = key * _SPREAD % 2**64 ^ c ^ d << 32
+    return key * _SPREAD % 2**64 >> 51
 
 
 def compile_phrases() -> Phrases:
     """Lay the phrases out by bucket; the order inside one is free, since every match sets its bit."""
-    pairs = sorted((_bucket_of(text), text, int(marker)) for marker, texts in PHRASES.items() for text in texts)
-    bucket = np.searchsorted([b for b, _, _ in pairs], np.arange(BUCKETS + 1)).astype(np.int32)
-    start = np.cumsum([0, *(len(text) for _, text, _ in pairs)]).astype(np.int32)
-    points = np.array([ord(c) for _, text, _ in pairs for c in text], np.uint32)
-    return Phrases(bucket, start, points, np.array([bit for _, _, bit in pairs], np.uint16))
+    found = sorted((_bucket_of(characters(text)), characters(text), int(marker)) for marker, texts in PHRASES.items() for text in texts)
+    bucket = np.searchsorted([b for b, _, _ in found], np.arange(BUCKETS + 1)).astype(np.int32)
+    start = np.cumsum([0, *(len(text) for _, text, _ in found)]).astype(np.int32)
+    points = np.array([c for _, text, _ in found for c in text], np.uint32)
+    return Phrases(bucket, start, points, np.array([bit for _, _, bit in found], np.uint16))

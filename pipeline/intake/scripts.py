@@ -12,6 +12,8 @@ import numpy as np
 from pipeline.base.jit import inline
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 
@@ -67,6 +69,9 @@ _WORDS: dict[Script, str] = {
 }
 LANGUAGES = len(_WORDS)
 WORD_SLOTS = 2**14
+SLOT_SHIFT = 64 - 14
+PLACES = 64
+"""Places of a word that hash differently; beyond, they repeat."""
 BALLOT_BITS = 5
 BALLOTS = 31
 """Ballots that can be summed before `count_votes` must empty the sum."""
@@ -76,37 +81,43 @@ _PRIME = 0x100000001B3
 WORD_SEED = np.uint64(0xCBF29CE484222325)
 
 
-@inline
-def word_step(h: np.uint64, point: np.uint32) -> np.uint64:
-    """FNV-1a over code points: one step."""
-    return (h ^ np.uint64(point)) * np.uint64(_PRIME)
+def coefficients() -> NDArray[np.uint64]:
+    """Odd multipliers by place in a word: a multilinear hash, so that characters do not wait for each other."""
+    x = 0
+    found = []
+    for _ in range(PLACES):  # SplitMix64: Steele, Lea, Flood, OOPSLA 2014
+        x = (x + 0x9E3779B97F4A7C15) % 2**64
+        z = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+        found.append((z ^ z >> 31) | 1)
+    return np.array(found, np.uint64)
 
 
-def word_votes() -> tuple[NDArray[np.uint64], NDArray[np.uint64], np.uint64]:
-    """A table without collisions: slot → word hash and its votes (five bits per language), and the multiplier that makes slots."""
+def word_votes(characters: Callable[[str], list[int]]) -> tuple[NDArray[np.uint64], NDArray[np.uint64], np.uint64]:
+    """A table without collisions: slot → word hash and its votes (five bits per language), and the multiplier that makes slots.
+
+    Args:
+        characters: how normalised text is written (`text.characters`).
+    """
+    places = coefficients().tolist()
     ballots: dict[int, int] = {}
     for language, words in enumerate(_WORDS.values()):
         for word in sorted(set(words.split())):
-            h = int(WORD_SEED)
-            for c in word:
-                h = (h ^ ord(c)) * _PRIME % 2**64
+            h = sum(c * k for c, k in zip(characters(word), places, strict=False)) % 2**64
             ballots[h] = ballots.get(h, 0) + (1 << BALLOT_BITS * language)
     odd = 1
-    while True:  # about one multiplier in six spreads them all
-        slots = {h * odd % 2**64 >> 50 for h in ballots}
-        if len(slots) == len(ballots):
-            break
+    while len({h * odd % 2**64 >> SLOT_SHIFT for h in ballots}) < len(ballots):  # about one multiplier in ten spreads them all
         odd += 2
     keys, votes = np.zeros(WORD_SLOTS, np.uint64), np.zeros(WORD_SLOTS, np.uint64)
     for h, ballot in ballots.items():
-        keys[h * odd % 2**64 >> 50], votes[h * odd % 2**64 >> 50] = h, ballot
+        keys[h * odd % 2**64 >> SLOT_SHIFT], votes[h * odd % 2**64 >> SLOT_SHIFT] = h, ballot
     return keys, votes, np.uint64(odd)
 
 
 @inline
 def vote(keys: NDArray[np.uint64], votes: NDArray[np.uint64], odd: np.uint64, word: np.uint64) -> np.uint64:
     """The word's ballot: one in the field of each language that uses it; 0 for none."""
-    slot = word * odd >> np.uint64(50)
+    slot = word * odd >> np.uint64(SLOT_SHIFT)
     return votes[slot] if keys[slot] == word else np.uint64(0)
 
 
@@ -136,18 +147,12 @@ _RANGES: tuple[tuple[int, int, Script], ...] = (
 
 
 def script_table() -> NDArray[np.uint8]:
-    """Script of every code point below U+10000; DIGIT for 0–9, 0 for what is neither. Above, the kernel asks `script_beyond`."""
+    """Script of every code point below U+10000; DIGIT for 0–9, 0 for what is neither."""
     table = np.zeros(0x10000, np.uint8)
     for first, last, script in _RANGES:
         table[first : last + 1] = script
     table[0x30:0x3A] = DIGIT
     return table
-
-
-@inline
-def script_beyond(point: np.uint32) -> int:
-    """Script of a code point from U+10000 on: Han extensions; the rest (mostly emoji) is no letter."""
-    return 8 if 0x20000 <= point <= 0x3FFFF else 0
 
 
 @inline

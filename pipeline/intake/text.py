@@ -1,4 +1,8 @@
-"""Normalised text for the fingerprint: UTF-8 bytes → lower-case code points, white space collapsed, look-alikes folded."""
+"""Normalised text for the fingerprint: UTF-8 bytes → lower-case characters, white space collapsed, look-alikes folded.
+
+A character is 32 bits: its code point, and its kind (a `Script` or DIGIT, 0 for all else) in the top eight. So white space and
+ASCII punctuation are their own code points, and a letter says its script without another look-up.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.base.jit import inline
+from pipeline.intake.scripts import script_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,86 +22,80 @@ TAIL_BYTES = 1_024
 CAPACITY = HEAD_BYTES + TAIL_BYTES + 8
 SPACE = 32
 NEWLINE = 10
-_DROP = 0xFFFF
-_TABLE = 0x2100
-"""Code points below are folded by table; case beyond (Cherokee, Deseret, …) is kept."""
+KIND_SHIFT = 24
+_DROP = 0xFFFF_FFFF
+_HAN = 8
+_STABLE_CASE = (*range(0x0590), *range(0x1E00, 0x2000))
+"""Blocks whose lower case is the same in every Unicode version since 5, so that a newer Python changes no fingerprint."""
 
 
-def fold_table() -> NDArray[np.uint16]:
-    """What each code point below U+2100 becomes: itself, its lower case, white space, or nothing.
-
-    Lower case where it is one code point and the same in every Unicode version since 5 (blocks to U+058F, U+1E00–U+1FFF),
-    so that a newer Python does not change a fingerprint.
-    """
-    table = np.arange(_TABLE, dtype=np.uint16)
-    for point in (*range(0x0590), *range(0x1E00, 0x2000)):
+def fold_table() -> NDArray[np.uint32]:
+    """What each code point below U+10000 becomes: a character as above, or `_DROP`."""
+    points = np.arange(0x10000, dtype=np.uint32)
+    for point in _STABLE_CASE:
         lower = chr(point).lower()
-        if len(lower) == 1 and ord(lower) < _TABLE:
-            table[point] = ord(lower)
-    table[:33] = SPACE
-    table[[0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029]] = NEWLINE
-    table[[0x7F, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F]] = SPACE
-    table[[0xAD, 0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, *range(0x202A, 0x202F)]] = _DROP  # invisible
-    table[[0x2018, 0x2019, 0x201B, 0x02BC]] = ord("'")
-    table[[0x201C, 0x201D, 0x201E, 0x201F, 0xAB, 0xBB]] = ord('"')
-    table[[0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2212 if _TABLE > 0x2212 else 0x2015]] = ord("-")
-    return table
+        if len(lower) == 1:
+            points[point] = ord(lower)
+    points[:33] = SPACE
+    points[[0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029]] = NEWLINE
+    points[[0x7F, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000]] = SPACE
+    points[[0x2018, 0x2019, 0x201B, 0x02BC]] = ord("'")
+    points[[0x201C, 0x201D, 0x201E, 0x201F, 0xAB, 0xBB, *range(0x300C, 0x3010)]] = ord('"')
+    points[[*range(0x2010, 0x2016), 0x2212]] = ord("-")
+    points[0xFF01:0xFF5F] = points[0x21:0x7F]  # full-width ASCII, in lower case already
+    folded = points | script_table()[points].astype(np.uint32) << np.uint32(KIND_SHIFT)
+    folded[[0xAD, *range(0x200B, 0x2010), 0x2060, *range(0x202A, 0x202F), *range(0xFE00, 0xFE10), 0xFEFF]] = _DROP  # invisible
+    return folded
+
+
+def characters(text: str) -> list[int]:
+    """Text that is normalised already (phrases, words of the shipped lists) as characters of this module."""
+    fold = fold_table()
+    return [int(fold[ord(c)]) for c in text]
 
 
 @inline
-def _fold_beyond(point: np.int64) -> int:
-    if point == 0x3000:
-        return SPACE
-    if 0xFF01 <= point <= 0xFF5E:  # full-width ASCII
-        folded = int(point) - 0xFEE0
-        return folded + 32 if 0x41 <= folded <= 0x5A else folded
-    if point == 0xFEFF or 0xFE00 <= point <= 0xFE0F:
-        return _DROP
-    if 0x300C <= point <= 0x300F:
-        return 34
-    return int(point)
-
-
-@inline
-def _append(  # noqa: C901 - UTF-8 in one loop
-    data: NDArray[np.uint8], i: int, stop: int, fold: NDArray[np.uint16], out: NDArray[np.uint32], m: int
-) -> int:
-    last = np.int64(SPACE)
-    while i < stop:
-        b = np.int64(data[i])
-        i += 1
-        if b < 0x80:
-            point = np.int64(fold[b])
-            if b == 0x5C and i < stop and data[i] == 0x6E:  # a backslash and an n: a line break escaped once too often
-                i += 1
-                point = np.int64(NEWLINE)
-        else:
-            if b < 0xE0:
-                size, point = 1, b & 0x1F
-            elif b < 0xF0:
-                size, point = 2, b & 0x0F
+def _append(data: NDArray[np.uint8], begin: int, stop: int, fold: NDArray[np.uint32], out: NDArray[np.uint32], length: int) -> int:
+    # unsigned indices: numba guards signed ones against being negative, character by character
+    one, ascii_end, backslash = np.uint64(1), np.uint32(0x80), np.uint32(0x5C)
+    i, end, m = np.uint64(begin), np.uint64(stop), np.uint64(length)
+    space, newline = np.uint32(SPACE), np.uint32(NEWLINE)
+    last = space
+    while i < end:
+        b = np.uint32(data[i])
+        i += one
+        c = fold[b]
+        if (b >= ascii_end) | (b == backslash):
+            if b == backslash:
+                if i < end and data[i] == 0x6E:  # a backslash and an n: a line break escaped once too often
+                    i += one
+                    c = newline
             else:
-                size, point = 3, b & 0x07
-            if i + size > stop:
-                break
-            for k in range(size):
-                point = point << 6 | np.int64(data[i + k]) & 0x3F
-            i += size
-            point = np.int64(fold[point]) if point < _TABLE else np.int64(_fold_beyond(point))
-            if point == _DROP:
-                continue
-        if (point <= SPACE) & (last <= SPACE):  # one predictable branch, not two
-            if point == NEWLINE and m > 1:
-                out[m - 1] = NEWLINE
+                size = np.uint64(1 + (b >= 0xE0) + (b >= 0xF0))
+                if i + size > end:
+                    break
+                point = np.uint32(b & (0x3F >> size))
+                for k in range(size):
+                    point = point << np.uint32(6) | np.uint32(data[i + k] & 0x3F)
+                i += size
+                if point < 0x10000:
+                    c = fold[point]
+                    if c == _DROP:
+                        continue
+                else:  # extensions of Han; what else is up there (mostly emoji) has no kind
+                    c = point | np.uint32(_HAN << KIND_SHIFT) if point >= 0x20000 else point
+        if (c <= space) & (last <= space):  # one predictable branch, not two
+            if c == newline and m > one:
+                out[m - one] = newline
             continue
-        out[m] = point
-        m += 1
-        last = point
-    return m
+        out[m] = c
+        m += one
+        last = c
+    return np.int64(m)
 
 
 @inline
-def normalise(data: NDArray[np.uint8], start: int, stop: int, fold: NDArray[np.uint16], out: NDArray[np.uint32]) -> int:
+def normalise(data: NDArray[np.uint8], start: int, stop: int, fold: NDArray[np.uint32], out: NDArray[np.uint32]) -> int:
     r"""Write the normalised text, between two spaces, into `out` (at least CAPACITY long) → its length.
 
     Runs of white space become one space, or one newline if the run holds a line break (also a spelled-out `\n`). Four more

@@ -44,13 +44,12 @@ def _advance(
             if t > top[place]:
                 top[place] = t
                 who[place] = accounts[i]
-            if t > ahead[0]:
-                ahead[0] = t
-                ahead.sort()
+            lowest = ahead.argmin()
+            ahead[lowest] = max(ahead[lowest], t)
             waited += 1
             agreed = top.min()
             if agreed <= mark and waited >= PATIENCE:
-                agreed = ahead[0]
+                agreed = ahead.min()
             if agreed > mark:
                 mark = agreed
                 waited = 0

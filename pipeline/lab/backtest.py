@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.accounts.book import Book
 from pipeline.events.frame import decode_frame
-from pipeline.intake.framing import Framer, Record
-from pipeline.intake.prints import prints_of
-from pipeline.intake.validate import Limits, Rejection, validate
+from pipeline.intake.batch import read_batch
+from pipeline.intake.framing import Framer, FramingConfig
+from pipeline.intake.validate import Limits, Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pipeline.base.settings import Settings
     from pipeline.events.alert import Alert
-    from pipeline.intake.framing import OutgoingFrame
+    from pipeline.intake.framing import FrameOut
 
 BATCH_LINES = 4_000
 SOURCE = "backtest"
+UNKNOWN_MS = -1
 
 
 class AccountResult(NamedTuple):
@@ -54,11 +55,11 @@ class Backtest:
         settings: Settings,
         partitions: int,
         on_alert: Callable[[Alert], None],
-        on_rejection: Callable[[int, bytes, Rejection], None],
+        on_rejection: Callable[[int, Rejection], None],
     ) -> None:
         self._settings = settings
-        self._framer = Framer(SOURCE, SOURCE, partitions, settings.ingest)
-        self._framer.assign(0, -1)
+        self._framer = Framer(FramingConfig(SOURCE, SOURCE, partitions, settings.ingest.frame_events))
+        self._framer.assign(0, -1, 0.0)
         self._limits = Limits.of(settings.ingest)
         self.books = [Book(p, partitions, settings.detect) for p in range(partitions)]
         self._on_alert, self._on_rejection = on_alert, on_rejection
@@ -68,19 +69,16 @@ class Backtest:
 
     def feed(self, lines: Iterable[bytes], received_at_ms: int) -> None:
         """Take lines (without their line ends); `received_at_ms` is the time that "too far ahead" is measured from."""
-        for batch in _batched(lines, BATCH_LINES):
-            results = validate(batch, [received_at_ms] * len(batch), self._limits)
-            records, events = [], []
-            for raw, result in zip(batch, results, strict=True):
+        for lines_of_batch in _batched(lines, BATCH_LINES):
+            batch = read_batch(lines_of_batch, [received_at_ms] * len(lines_of_batch), self._limits)
+            for number, result in enumerate(batch.results):
                 if isinstance(result, Rejection):
                     self._rejected += 1
-                    self._on_rejection(self._lines, raw, result)
-                    records.append(Record(0, self._lines, -1, 0, None))
-                else:
-                    records.append(Record(0, self._lines, -1, len(raw) - len(result.prompt or ""), result))
-                    events.append(result)
-                self._lines += 1
-            self._apply(self._framer.add(records, prints_of(events), 0.0))
+                    self._on_rejection(self._lines + number, result)
+            offsets = range(self._lines, self._lines + len(lines_of_batch))
+            self._framer.add(0, offsets, [UNKNOWN_MS] * len(offsets), batch, 0, 0.0)
+            self._lines += len(lines_of_batch)
+            self._apply(self._framer.due(0.0))
 
     def finish(self) -> Counts:
         """Apply what still waits."""
@@ -101,9 +99,9 @@ class Backtest:
                 first.output_tokens_before if first else None,
             )
 
-    def _apply(self, frames: Iterable[OutgoingFrame]) -> None:
+    def _apply(self, frames: Iterable[FrameOut]) -> None:
         for frame in frames:
-            book = self.books[frame.frames_partition]
+            book = self.books[frame.partition]
             effects = book.step(book.applied + 1, decode_frame(frame.value))
             self._applied += effects.applied
             self._duplicates += effects.duplicates
@@ -112,6 +110,7 @@ class Backtest:
                     self._first.setdefault(alert.subject_id, alert)
                 self._risk[alert.subject_id] = max(self._risk.get(alert.subject_id, 0.0), alert.risk)
                 self._on_alert(alert)
+            self._framer.acked(frame)
             if book.applied % 50 == 0:
                 self._collect(book)
 

@@ -23,7 +23,8 @@ from clickhouse_connect.driver.insert import InsertContext
 from pipeline.base.errors import DependencyError, SettingsError, StillwatchError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from clickhouse_connect.datatypes.base import ClickHouseType
     from clickhouse_connect.driver.client import Client
@@ -240,7 +241,17 @@ class ClickHouseSink(_Connected):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, database=settings.database, reader=False, timeout_s=INSERT_TIMEOUT_S)
-        self._types: dict[tuple[str, tuple[str, ...]], list[ClickHouseType]] = {}
+        self._types: dict[str, dict[str, ClickHouseType]] = {}
+
+    def prepare(self, tables: Iterable[str]) -> None:
+        """Connect and learn the tables' columns now, so that the first insert does not pay for it (seconds, cold).
+
+        Raises:
+            UnavailableError, DependencyError: as `insert`.
+        """
+        for table in tables:
+            with self._mapped_to(table):
+                self._context(table, (), [[]], {})
 
     def insert(self, table: str, columns: Mapping[str, Sequence[object]], token: str) -> None:
         """See `Sink.insert`."""
@@ -250,28 +261,35 @@ class ClickHouseSink(_Connected):
             return
         if any(len(column) != rows for column in columns.values()):
             raise DependencyError("columns of one insert have different lengths", location=table)
-        with _mapped(f"{self._where}/{self._database}.{table}"):
-            client = self._connection()
-            types = self._types.get((table, names))
-            if types is None:
-                probe = client.create_insert_context(table, names, database=self._database, column_oriented=True)
-                types = self._types[(table, names)] = list(probe.column_types)
-            client.data_insert(
-                InsertContext(
-                    f"`{self._database}`.`{table}`",
-                    names,
-                    types,
-                    data=list(columns.values()),
-                    column_oriented=True,
-                    block_size=rows,  # one block: a token covers the first block of an insert only
-                    settings={
-                        "insert_deduplication_token": token,
-                        "async_insert": 0,
-                        "wait_end_of_query": 1,
-                        "max_partitions_per_insert_block": 0,  # late events of many months may come at once
-                    },
-                )
-            )
+        settings = {
+            "insert_deduplication_token": token,
+            "async_insert": 0,
+            "wait_end_of_query": 1,
+            "max_partitions_per_insert_block": 0,  # late events of many months may come at once
+        }
+        with self._mapped_to(table):
+            self._connection().data_insert(self._context(table, names, list(columns.values()), settings))
+
+    def _mapped_to(self, table: str) -> AbstractContextManager[None]:
+        return _mapped(f"{self._where}/{self._database}.{table}")
+
+    def _context(self, table: str, names: tuple[str, ...], data: list[Sequence[object]], settings: dict[str, object]) -> InsertContext:
+        known = self._types.get(table)
+        if known is None:
+            probe = self._connection().create_insert_context(table, "*", database=self._database, column_oriented=True)
+            known = self._types[table] = dict(zip(probe.column_names, probe.column_types, strict=True))
+        if unknown := [name for name in names if name not in known]:
+            self._types.pop(table)  # it may have been added since
+            raise QueryError(f"unknown columns {unknown}", code=16, location=table, next_step="run `stillwatch init`")
+        return InsertContext(
+            f"`{self._database}`.`{table}`",
+            names,
+            [known[name] for name in names],
+            data=data,
+            column_oriented=True,
+            block_size=max(len(data[0]), 1),  # one block: a token covers the first block of an insert only
+            settings=settings,
+        )
 
 
 class Reader(_Connected):

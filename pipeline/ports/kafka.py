@@ -334,7 +334,7 @@ class KafkaConsumer:
 
     def commit(self, offsets: Mapping[TopicPartition, int], note: str = "") -> bool:
         """See `ports.broker.Consumer.commit`."""
-        wanted = [ck.TopicPartition(*tp, offset, *([note] if note else [])) for tp, offset in offsets.items()]
+        wanted = [ck.TopicPartition(*tp, offset, note) if note else ck.TopicPartition(*tp, offset) for tp, offset in offsets.items()]
         try:
             answers = self._consumer.commit(offsets=wanted, asynchronous=False)
         except ck.KafkaException as err:

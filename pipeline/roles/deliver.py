@@ -19,6 +19,7 @@ from pipeline.ports.clickhouse import Admin, ClickHouseSink
 from pipeline.ports.kafka import KafkaBroker
 from pipeline.ports.logs import get_logger
 from pipeline.ports.migrations import schema_version
+from pipeline.roles.attempts import TABLE as ATTEMPTS
 from pipeline.roles.attempts import AttemptLog
 from pipeline.roles.group_reader import GroupReader
 from pipeline.roles.health import STARTING
@@ -70,9 +71,7 @@ def run_deliver(
     broker = broker or KafkaBroker(settings.kafka)
     attempts = AttemptLog()
     workers = [EndpointWorker(settings, endpoint, broker, attempts, health, stop) for endpoint in settings.deliver.webhooks]
-    if sink is None:
-        _wait_for_schema(settings, stop, health)
-        sink = ClickHouseSink(settings)
+    sink = sink or _connect(settings, stop, health)
     failures: list[BaseException] = []
 
     def guarded(work: Callable[[], None]) -> None:
@@ -94,27 +93,29 @@ def run_deliver(
         raise failures[0]
 
 
-def _wait_for_schema(settings: Settings, stop: threading.Event, health: Health) -> None:
+def _connect(settings: Settings, stop: threading.Event, health: Health) -> Sink:
     """Wait until ClickHouse answers, and refuse to start on a schema that is too old."""
-    admin = Admin(settings)
+    admin, sink = Admin(settings), ClickHouseSink(settings)
     wait_s = RETRY_FIRST_S
     while not stop.is_set():
         try:
             status = schema_version(admin, settings)
+            if status.applied < status.expected:
+                raise DependencyError(
+                    f"database {settings.database} has schema version {status.applied}, this program needs {status.expected}",
+                    location="ClickHouse",
+                    next_step="run `stillwatch init`",
+                )
+            sink.prepare([*(feed.table for feed in FEEDS), ATTEMPTS])
         except UnavailableError as err:
             health.waits("clickhouse", err.message)
             stop.wait(wait_s)
             wait_s = min(2 * wait_s, RETRY_LIMIT_S)
-            continue
-        if status.applied < status.expected:
-            raise DependencyError(
-                f"database {settings.database} has schema version {status.applied}, this program needs {status.expected}",
-                location="ClickHouse",
-                next_step="run `stillwatch init`",
-            )
-        health.holds("clickhouse")
-        break
+        else:
+            health.holds("clickhouse")
+            break
     admin.close()
+    return sink
 
 
 def _last_attempts(attempts: AttemptLog, sink: Sink) -> None:

@@ -1,4 +1,8 @@
-"""What each kind of abuse looks like: which families of features speak for it, and its share of the alert budget."""
+"""What each kind of abuse looks like: the family that names it and those that must agree, and its share of the budget.
+
+A score of a kind is the smaller of two families' scores (CHANGE) or their joint weight when both are high (LEVEL): no family
+accuses alone. Kinds that are more specific come first: of several that fire together, the first names the episode.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +10,49 @@ from typing import NamedTuple
 
 from pipeline.detectors.models import Channel
 from pipeline.events.alert import Kind
+from pipeline.scoring.levels import Level
 
 
 class Signature(NamedTuple):
-    """A kind's families. It is named only when at least two of them agree."""
+    """One kind."""
 
     kind: Kind
     share: float
     """Of the alert budget; the shares of all kinds sum to 1."""
-    change: tuple[tuple[str, Channel], ...]
-    """Families that CHANGE against the own past."""
-    level: tuple[tuple[str, tuple[str, ...]], ...]
-    """Families that stand out from the population, each with its life-long features."""
+    channel: Channel
+    """The channel that names it, upwards."""
+    with_channels: tuple[Channel, ...]
+    """Channels of which one must agree."""
+    level: Level
+    with_levels: tuple[Level, ...]
 
 
 SIGNATURES: tuple[Signature, ...] = (
     Signature(
-        Kind.BULK_EXTRACTION, 0.25,
-        (("volume", Channel.VOLUME), ("shift", Channel.SHIFT), ("form", Channel.FORM)),
-        (("volume", ("life_hourly_tokens", "life_hourly_requests")), ("rhythm", ("life_active_share", "life_gap_sd")), ("form", ("life_output_length", "life_output_ratio"))),
+        Kind.REASONING_ELICITATION, 0.2,
+        Channel.ELICITATION, (Channel.FORM, Channel.SHIFT, Channel.VOLUME),
+        Level.ELICITATION, (Level.PACE, Level.VOLUME),
     ),
     Signature(
-        Kind.SYSTEMATIC_DISTILLATION, 0.25,
-        (("structure", Channel.STRUCTURE), ("shift", Channel.SHIFT), ("volume", Channel.VOLUME)),
-        (("template", ("life_template_mass",)), ("similarity", ("life_similarity",)), ("length", ("life_prompt_length_sd",)), ("volume", ("life_hourly_requests",))),
+        Kind.LIMIT_EVASION, 0.2,
+        Channel.FRICTION, (Channel.FORM, Channel.SHIFT, Channel.VOLUME),
+        Level.LIMITS, (Level.PACE, Level.VOLUME, Level.IDENTITIES),
     ),
     Signature(
-        Kind.REASONING_ELICITATION, 0.25,
-        (("form", Channel.FORM), ("shift", Channel.SHIFT), ("volume", Channel.VOLUME)),
-        (("markers", ("life_marker_share",)), ("reasoning", ("life_reasoning_share",)), ("form", ("life_output_ratio", "life_output_length")), ("sampling", ("life_logprobs_share",))),
+        Kind.PROBING, 0.2,
+        Channel.FRICTION, (Channel.FORM, Channel.SHIFT, Channel.STRUCTURE, Channel.VOLUME),
+        Level.FRICTION, (Level.PACE, Level.VOLUME),
     ),
-    Signature(Kind.LIMIT_EVASION, 0.125, (), (("limits", ("life_limited_share",)), ("keys", ("life_keys",)), ("addresses", ("life_addresses",)), ("agents", ("life_agents",)))),
-    Signature(Kind.PROBING, 0.125, (), (("refusals", ("life_refused_share",)), ("errors", ("life_error_share",)), ("tiny", ("life_tiny_share",)), ("lists", ("life_lists_share",)), ("models", ("life_models",)))),
+    Signature(
+        Kind.SYSTEMATIC_DISTILLATION, 0.2,
+        Channel.STRUCTURE, (Channel.FORM, Channel.SHIFT, Channel.VOLUME),
+        Level.STRUCTURE, (Level.PACE,),
+    ),
+    Signature(
+        Kind.BULK_EXTRACTION, 0.2,
+        Channel.FORM, (Channel.SHIFT, Channel.VOLUME, Channel.STRUCTURE),
+        Level.FORM, (Level.PACE,),
+    ),
 )  # fmt: skip
 KINDS: tuple[Kind, ...] = tuple(s.kind for s in SIGNATURES)
+INDEX: dict[Kind, int] = {kind: i for i, kind in enumerate(KINDS)}

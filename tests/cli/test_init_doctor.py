@@ -152,7 +152,7 @@ def test_doctor_survives_listeners_that_are_something_else(make_program: Callabl
     """A port that accepts and says nothing is no broker and no ClickHouse; doctor says so."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = str(silent.getsockname()[1])
-        status, text = make_program(KAFKA__BOOTSTRAP_SERVERS=f"127.0.0.1:{port}", CLICKHOUSE__PORT=str(free_port()))("doctor", "--json")
+        status, text = make_program(KAFKA__BOOTSTRAP_SERVERS=f"127.0.0.1:{port}", CLICKHOUSE__PORT=str(free_port())).run("doctor", "--json")
     assert status == 1
     assert {check["subject"].split()[0] for check in wrong(text)} == {"Kafka", "ClickHouse"}
 
