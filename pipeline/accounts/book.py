@@ -395,8 +395,8 @@ class Book:
                 key = self._saved_chunks[number] = numbered_key(b"r", self._ring_version, number)
                 records.append((key, self._ring.chunk(number)))
             self._saved_ring = head
-        for number in [n for n in self._saved_chunks if n < self._ring.oldest_chunk]:
-            superseded.append(self._saved_chunks.pop(number))
+        passed = [number for number in self._saved_chunks if number < self._ring.oldest_chunk]
+        superseded.extend(map(self._saved_chunks.pop, passed))
 
     @classmethod
     def restore(

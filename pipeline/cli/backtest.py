@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 def backtest(
     events: Annotated[str, typer.Argument(help="Request events as NDJSON: a file (.gz and .zst too) or - for standard input.")] = "",
-    out: Annotated[Path, typer.Option(help="Folder for alerts.ndjson, accounts.ndjson, rejected.ndjson; made if absent.")] = Path("backtest"),
+    out: Annotated[Path, typer.Option(help="Folder for alerts, accounts and rejected lines; made if absent.")] = Path("backtest"),
     partitions: Annotated[int, typer.Option(min=1, max=1024, help="Frames partitions: 1 is what a live run on one partition does.")] = 1,
     frames: Annotated[bool, typer.Option("--frames", help="Replay the frames topic of the configured cluster instead of a file.")] = False,
 ) -> None:
@@ -69,10 +69,8 @@ def _run(settings: Settings, events: str, partitions: int, out: Path, alerts: Bi
         alerts.write(encode_alert(alert) + b"\n")
 
     def on_rejection(line: int, rejection: Rejection) -> None:
-        rejected.write(
-            orjson.dumps({"line": line + 1, "reason": rejection.reason, "json_path": rejection.json_path, "message": rejection.message, "size": rejection.size})
-            + b"\n"
-        )
+        reported = {"line": line + 1, "reason": rejection.reason, "json_path": rejection.json_path, "message": rejection.message}
+        rejected.write(orjson.dumps({**reported, "size": rejection.size, "sha256": rejection.sha256}) + b"\n")
 
     started = time.monotonic()
     run = Backtest(settings, partitions, on_alert, on_rejection)
@@ -123,7 +121,7 @@ def _lines(events: str, stack: ExitStack) -> Iterator[bytes]:
         if path.suffix == ".gz":
             source = stack.enter_context(gzip.GzipFile(fileobj=source))  # type: ignore[assignment]
         elif path.suffix == ".zst":
-            source = stack.enter_context(zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True))  # type: ignore[assignment]
+            source = stack.enter_context(zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True))
     try:
         for line in _split(source):
             if stripped := line.rstrip(b"\r\n"):

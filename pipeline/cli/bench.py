@@ -91,8 +91,8 @@ def _start_broker(group: ProcessGroup) -> tuple[str, str]:
 def _fill(broker: KafkaBroker, events: int, accounts: int, seed: int) -> None:
     broker.create(TopicSpec(_SOURCE, _PARTITIONS, 1, {}))
     producer = broker.producer()
-    for index, (account_id, value) in enumerate(bulk_records(events, accounts, seed)):
-        producer.send(_SOURCE, value, key=account_id.encode())
+    for index, (key, value) in enumerate(bulk_records(events, accounts, seed)):
+        producer.send(_SOURCE, value, key=key)
         if index % 10_000 == 0:
             producer.poll()
     producer.flush(120)
@@ -141,7 +141,7 @@ def _run_ours(group: ProcessGroup, kafka: KafkaSettings, clickhouse: EmbeddedCli
         )
         return sum(map(float, values))
 
-    settings = Settings(prefix=prefix, clickhouse={"host": clickhouse.host, "port": clickhouse.port})  # type: ignore[arg-type]
+    settings = Settings(prefix=prefix, clickhouse={"host": clickhouse.host, "port": clickhouse.port})
     reader = Reader(settings, Limits())
     roles: dict[str, Child] = {role: start(role) for role in ("detect", "deliver")}
     started = dict(roles)

@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001 - typer's callback signature
+def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"stillwatch {__version__}")
         raise typer.Exit

@@ -4,7 +4,7 @@
 """
 
 from pipeline.intake.batch import Batch, read_batch
-from pipeline.intake.framing import Framer, FrameOut, FramingConfig
+from pipeline.intake.framing import FrameOut, Framer, FramingConfig
 from pipeline.intake.markers import REASONING, Marker
 from pipeline.intake.scripts import Script
 from pipeline.intake.validate import Limits, Rejection

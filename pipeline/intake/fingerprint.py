@@ -69,22 +69,21 @@ def _finish(h: np.uint64) -> np.uint64:
 
 
 @inline
-def _sketch(text: NDArray[np.uint32], m: int, sums: NDArray[np.int32], row: NDArray[np.int8]) -> None:
+def _sketch(text: NDArray[np.uint32], m: np.uint64, sums: NDArray[np.int32], row: NDArray[np.int8]) -> None:
     """Signed sums of the 3-, 4- and 5-grams of `text[:m]`, scaled to int8 in integers (bit-equal everywhere)."""
     # A polynomial in k over spread code points: multilinear, so its top bits hash well without a finisher.
     k, spread = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
     top, bit, one = np.uint64(57), np.uint64(56), np.uint64(1)
     sums[:] = 0
-    last = np.uint64(m)  # unsigned, as in `text`
     u0, u1, u2, u3 = np.uint64(text[0]) * spread, np.uint64(text[1]) * spread, np.uint64(text[2]) * spread, np.uint64(text[3]) * spread
-    for i in range(last - np.uint64(2)):
+    for i in range(m - np.uint64(2)):
         u4 = np.uint64(text[i + np.uint64(4)]) * spread
         h = (u0 * k + u1) * k + u2
         sums[h >> top] += 1 - 2 * np.int32(h >> bit & one)
-        if i + np.uint64(3) < last:
+        if i + np.uint64(3) < m:
             h = h * k + u3
             sums[h >> top] += 1 - 2 * np.int32(h >> bit & one)
-            if i + np.uint64(4) < last:
+            if i + np.uint64(4) < m:
                 h = h * k + u4
                 sums[h >> top] += 1 - 2 * np.int32(h >> bit & one)
         u0, u1, u2, u3 = u1, u2, u3, u4
@@ -97,7 +96,7 @@ def _sketch(text: NDArray[np.uint32], m: int, sums: NDArray[np.int32], row: NDAr
 
 
 @inline
-def _matches(text: NDArray[np.uint32], at: int, m: int, points: NDArray[np.uint32], start: int, stop: int) -> bool:
+def _matches(text: NDArray[np.uint32], at: np.uint64, m: np.uint64, points: NDArray[np.uint32], start: int, stop: int) -> bool:
     i = at
     for k in range(start, stop):
         p = points[k]
@@ -105,9 +104,9 @@ def _matches(text: NDArray[np.uint32], at: int, m: int, points: NDArray[np.uint3
             if text[i] >> KIND_SHIFT != DIGIT:
                 return False
             while text[i] >> KIND_SHIFT == DIGIT:
-                i += 1
+                i += np.uint64(1)
         elif i < m and (text[i] == p or (p == SPACE and text[i] == NEWLINE)):
-            i += 1
+            i += np.uint64(1)
         else:
             return False
     return True
@@ -116,8 +115,8 @@ def _matches(text: NDArray[np.uint32], at: int, m: int, points: NDArray[np.uint3
 @kernel
 def _phrases(
     text: NDArray[np.uint32],
-    at: int,
-    m: int,
+    at: np.uint64,
+    m: np.uint64,
     first: int,
     last: int,
     start: NDArray[np.int32],
@@ -153,13 +152,14 @@ def _fingerprint(  # noqa: C901, PLR0912, PLR0915 - one loop over characters; ca
     words = np.empty(_MAX_WORDS, np.uint64)
     counts = np.empty(SCRIPTS + 1, np.int32)
     languages = np.empty(LANGUAGES, np.int32)
+    one, wrap = np.uint64(1), np.uint64(PLACES - 1)
     zero = np.uint32(DIGIT << KIND_SHIFT | 48)
     begin = 0
     for n in range(ends.shape[0]):
         end = ends[n]
         row = out[n]
         row.digest = hash_bytes(data, begin, end)
-        m = normalise(data, begin, end, fold, text)
+        m = np.uint64(normalise(data, begin, end, fold, text))  # unsigned, as in `text`
         begin = end
         _sketch(text, m, sums, row.sketch)
 
@@ -176,7 +176,7 @@ def _fingerprint(  # noqa: C901, PLR0912, PLR0915 - one loop over characters; ca
         quoted = False
         first_label = last_label = np.uint64(0)
         label = np.uint64(0)
-        i = 1
+        i = one
         while i < m:
             c = text[i]
             if c <= SPACE:
@@ -185,7 +185,7 @@ def _fingerprint(  # noqa: C901, PLR0912, PLR0915 - one loop over characters; ca
                     open_line = True
                     quoted = False
                     label = np.uint64(0)
-                i += 1
+                i += one
                 continue
             script = c >> KIND_SHIFT
             if script == 0:
@@ -195,56 +195,56 @@ def _fingerprint(  # noqa: C901, PLR0912, PLR0915 - one loop over characters; ca
                     if c == 34:
                         quoted = not quoted
                     elif c == 58:  # a colon that is no part of an address or a time
-                        if open_line and 0 < line_words <= _LABEL_WORDS and text[i + 1] != 47 and text[i - 1] >> KIND_SHIFT != DIGIT:
+                        if open_line and 0 < line_words <= _LABEL_WORDS and text[i + one] != 47 and text[i - one] >> KIND_SHIFT != DIGIT:
                             last_label = label
                             if first_label == 0:
                                 first_label = label
                             open_line = False
                     elif c == 60:  # '<' may begin a phrase, as in "<think"
-                        b = np.int64(bucket_of(text, np.uint64(i)))
-                        markers |= _phrases(text, i, m, bucket[b], bucket[b + 1], start, points, bits)
-                i += 1
+                        b = bucket_of(text, i)
+                        markers |= _phrases(text, i, m, bucket[b], bucket[b + one], start, points, bits)
+                i += one
                 continue
             # a word: a run of letters and digits; dense scripts are cut every two signs, Thai every three
             at = i
             dense = script in (8, 9)
             limit = m
             if dense:
-                limit = i + 2
+                limit = i + np.uint64(2)
             elif script == 7:
-                limit = i + 3
-            b = np.int64(bucket_of(text, np.uint64(i)))
-            if bucket[b] != bucket[b + 1]:
-                markers |= _phrases(text, i, m, bucket[b], bucket[b + 1], start, points, bits)
+                limit = i + np.uint64(3)
+            b = bucket_of(text, i)
+            if bucket[b] != bucket[b + one]:
+                markers |= _phrases(text, i, m, bucket[b], bucket[b + one], start, points, bits)
             h = np.uint64(0)
-            place = 0
+            place = np.uint64(0)
             letters = 0
             s = script
             while i < limit:
-                h += np.uint64(c) * places[place & (PLACES - 1)]
-                place += 1
+                h += np.uint64(c) * places[place & wrap]
+                place += one
                 if s == script:
                     letters += 1
                 else:
                     counts[s] += 1
                 if s == DIGIT:  # a number counts as its first digit, which is 0
-                    h += (np.uint64(zero) - np.uint64(c)) * places[place - 1 & (PLACES - 1)]
-                    while text[i + 1] >> KIND_SHIFT == DIGIT:
-                        i += 1
-                i += 1
+                    h += (np.uint64(zero) - np.uint64(c)) * places[place - one & wrap]
+                    while text[i + one] >> KIND_SHIFT == DIGIT:
+                        i += one
+                i += one
                 c = text[i]
                 s = c >> KIND_SHIFT
-                if s == 0 and not (c == 39 and text[i + 1] >> KIND_SHIFT != 0):  # letters around an apostrophe are one word
+                if s == 0 and not (c == 39 and text[i + one] >> KIND_SHIFT != 0):  # letters around an apostrophe are one word
                     break
                 if s in (8, 9):
                     if not dense:
                         break
                     if i < limit:
-                        b = np.int64(bucket_of(text, np.uint64(i)))
-                        if bucket[b] != bucket[b + 1]:
-                            markers |= _phrases(text, i, m, bucket[b], bucket[b + 1], start, points, bits)
+                        b = bucket_of(text, i)
+                        if bucket[b] != bucket[b + one]:
+                            markers |= _phrases(text, i, m, bucket[b], bucket[b + one], start, points, bits)
             counts[script] += letters
-            visible += i - at
+            visible += int(i - at)
             ballots += vote(word_keys, word_votes, odd, h)
             uncounted += 1
             if uncounted == BALLOTS:

@@ -55,7 +55,9 @@ def characters(text: str) -> list[int]:
 
 
 @inline
-def _append(data: NDArray[np.uint8], begin: int, stop: int, fold: NDArray[np.uint32], out: NDArray[np.uint32], length: int) -> int:
+def _append(  # noqa: C901 - UTF-8 in one loop
+    data: NDArray[np.uint8], begin: int, stop: int, fold: NDArray[np.uint32], out: NDArray[np.uint32], length: int
+) -> int:
     # unsigned indices: numba guards signed ones against being negative, character by character
     one, ascii_end, backslash = np.uint64(1), np.uint32(0x80), np.uint32(0x5C)
     i, end, m = np.uint64(begin), np.uint64(stop), np.uint64(length)
@@ -91,7 +93,7 @@ def _append(data: NDArray[np.uint8], begin: int, stop: int, fold: NDArray[np.uin
         out[m] = c
         m += one
         last = c
-    return np.int64(m)
+    return int(m)
 
 
 @inline

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-
 from pipeline.accounts.book import Book
 from pipeline.events.frame import decode_frame
 from pipeline.intake.batch import read_batch
@@ -128,5 +127,3 @@ def _batched(lines: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
             batch = []
     if batch:
         yield batch
-
-

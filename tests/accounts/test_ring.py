@@ -22,6 +22,7 @@ class Model:
         self.last: deque[tuple[int, int]] = deque(maxlen=size)
 
     def see(self, identity: int, content: int) -> tuple[bool, bool]:
+        """(is it new, was its id seen with other content)."""
         if (identity, content) in self.last:
             return False, False
         conflict = any(i == identity for i, _ in self.last)

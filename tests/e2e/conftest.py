@@ -57,7 +57,7 @@ def play(scenario: Scenario) -> Played:
         records.append((event.key.encode(), event.raw))
         if event.reject_reason is None:
             valid.append(event.raw)
-    sums = {
+    sums: Sums = {
         key: (h.requests, h.input_tokens, h.output_tokens, h.reasoning_tokens, h.cached_input_tokens, h.errors, len(h.models))
         for key, h in truth(valid).items()
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import TYPE_CHECKING
 
 import confluent_kafka as ck
@@ -58,6 +59,14 @@ def _lag(flow: Flow, role: str) -> int:
         consumer.close()
 
 
+def _ended(child: Child) -> bool:
+    return not child.running
+
+
+def _lag_at_most(flow: Flow, role: str, records: float) -> bool:
+    return _lag(flow, role) <= records
+
+
 def _check(flow: Flow, played: Played) -> None:
     """Sums per account and hour equal the input's; alerts equal the oracle's, in the topic and in ClickHouse."""
     assert flow.stored_sums() == played.sums
@@ -82,7 +91,7 @@ def test_a_role_killed_at_each_crash_point_and_at_random(
     slow = {"STILLWATCH_INGEST__BATCH_RECORDS": "400", "STILLWATCH_DELIVER__BATCH_ROWS": "400"}
     for point in CRASH_POINTS[victim]:
         child = flow.role(victim, crash=point, **slow)
-        flow.until(f"{point} reached", lambda child=child: not child.running)
+        flow.until(f"{point} reached", partial(_ended, child))
         assert child.returncode == -9, child.log_tail()
         assert _lag(flow, victim) > 0
     dice = random.Random(7)
@@ -90,7 +99,7 @@ def test_a_role_killed_at_each_crash_point_and_at_random(
         child = flow.role(victim, **slow)
         before = _lag(flow, victim)
         target = before * dice.uniform(0.3, 0.9)
-        flow.until("some progress", lambda target=target: _lag(flow, victim) <= max(target, 1), alive=[child])
+        flow.until("some progress", partial(_lag_at_most, flow, victim, max(target, 1)), alive=[child])
         child.kill()
     last = flow.role(victim)
     flow.until("everything counted", lambda: flow.settled(played), 180, [last, *others.values()])

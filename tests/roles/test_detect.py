@@ -57,7 +57,9 @@ class Stage:
     """One environment of one partition on a broker."""
 
     def __init__(self, bootstrap: str, prefix: str) -> None:
-        kafka = KafkaSettings(bootstrap_servers=bootstrap, frames_partitions=1, session_timeout_ms=6_000, replication_factor=1, min_insync_replicas=1)
+        kafka = KafkaSettings(
+            bootstrap_servers=bootstrap, frames_partitions=1, session_timeout_ms=6_000, replication_factor=1, min_insync_replicas=1
+        )
         self.settings = Settings(prefix=prefix, requests_topic=f"{prefix}.requests", kafka=kafka, detect=DETECT)
         self.broker = KafkaBroker(kafka)
         ensure_topics(self.broker, self.settings, dev=True)
@@ -158,9 +160,7 @@ def test_frames_reach_the_core_only_through_the_agent(
     assert stage.committed() == 10
 
 
-def test_a_frame_that_does_not_decode_ends_the_process_with_nothing_committed(
-    stage: Stage, cut: Callable[..., list[bytes]]
-) -> None:
+def test_a_frame_that_does_not_decode_ends_the_process_with_nothing_committed(stage: Stage, cut: Callable[..., list[bytes]]) -> None:
     """The error names topic, partition and offset; the commit stays before the bad frame."""
     frames = cut(97)
     stage.send([*frames[:3], b"SWF1 this is no frame at all", *frames[3:6]])
