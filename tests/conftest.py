@@ -61,9 +61,15 @@ def tansu(session_processes: ProcessGroup) -> str:
 
 
 @pytest.fixture(scope="session")
-def apache_kafka(session_processes: ProcessGroup) -> str:
-    """`host:port` of an Apache Kafka node, shared by the session: do not stop it, see `own_kafka`."""
-    return _installed(kafka_module.apache_kafka, session_processes).bootstrap_servers
+def kafka_node(session_processes: ProcessGroup) -> ApacheKafka:
+    """An Apache Kafka node, shared by the session: a test that kills it starts it again (address and data stay)."""
+    return _installed(kafka_module.apache_kafka, session_processes)
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(kafka_node: ApacheKafka) -> str:
+    """`host:port` of the session's Apache Kafka node."""
+    return kafka_node.bootstrap_servers
 
 
 @pytest.fixture(scope="session", params=["embedded", "apache"])
@@ -71,12 +77,6 @@ def broker(request: pytest.FixtureRequest) -> str:
     """`host:port` of each of the two brokers in turn."""
     address: str = request.getfixturevalue({"embedded": "tansu", "apache": "apache_kafka"}[request.param])
     return address
-
-
-@pytest.fixture
-def own_kafka(processes: ProcessGroup) -> ApacheKafka:
-    """An Apache Kafka node of the test's own (3 s), to be killed and started again."""
-    return _installed(kafka_module.apache_kafka, processes)
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +127,7 @@ def cut(world: list[tuple[int, bytes]]) -> Callable[..., list[bytes]]:
         sources = 1 if one_source else 3
         offsets = [0] * sources
         for source in range(sources):
-            framer.assign(source, -1, 0.0)
+            framer.assign(source, -1)
         out: list[bytes] = []
         for lo in range(0, len(world), batch):
             part = world[lo : lo + batch]
@@ -137,6 +137,6 @@ def cut(world: list[tuple[int, bytes]]) -> Callable[..., list[bytes]]:
                 offsets[source] += len(values)
                 framer.add(source, numbers, [-1] * len(values), read_batch(values, [FAR_MS] * len(values), Limits()), 0, 0.0)
             out += [frame.value for frame in framer.due(0.0)]
-        return out + [frame.value for frame in framer.flush(0.0)]
+        return out + [frame.value for frame in framer.flush()]
 
     return frames

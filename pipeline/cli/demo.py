@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 FAULTS = Faults(duplicates=0.004, late=0.002, rekeyed=0.01, conflicts=0.0005, bad=0.001)
 """What goes wrong on the way to any broker: gateways retry, records come late, somebody sends rubbish."""
+SHOWN_WRONG = 10
 DAY_MS = 86_400_000
 KINDS_SQL = "SELECT kind, count() FROM alerts_latest GROUP BY kind"
 
@@ -140,9 +141,11 @@ def _say_summary(view: View, truth: list[Label], result: Result) -> None:
         view.say(f"    {_caught_line(one)}")
     wrong, _ = flagged(truth, outcome.revisions)
     view.say(f"  benign accounts flagged: {len(wrong)}")
-    for account_id in wrong:
+    for account_id in wrong[:SHOWN_WRONG]:
         about = ", ".join(sorted({r.kind for r in outcome.revisions if account_id in r.accounts}))
         view.say(f"    {account_id}  {who[account_id].archetype}: {about}")
+    if len(wrong) > SHOWN_WRONG:
+        view.say(f"    … and {len(wrong) - SHOWN_WRONG} more")
     view.say("")
     for claim in result.claims:
         view.say(f"{'✓' if claim.holds else '✗'} {claim.text}")

@@ -15,6 +15,7 @@ import typer
 from pipeline.base.errors import SettingsError
 from pipeline.base.settings import ENV_PREFIX, Settings, load_settings
 from pipeline.cli.supervisor import Supervisor, own_command
+from pipeline.cli.warm import warm
 from pipeline.ports import logs
 from pipeline.roles.health import HealthServer
 from pipeline.roles.lifecycle import install_signals
@@ -107,21 +108,15 @@ def _run_one(role: Role, settings: Settings, stop: threading.Event) -> None:
     with HealthServer(settings.http, role.value) as server:
         started = time.monotonic()
         run_role = load_role(role)
+        warm(role.value, settings)
         log.info("role.started", warm_up_s=round(time.monotonic() - started, 1))
         run_role(settings, stop, server.health)
         log.info("role.drained")
 
 
 def load_role(role: Role) -> RunRole:
-    """Import a role and compile what it needs, before it joins its group: a member that compiles misses its heartbeats.
-
-    Only this role is imported: ingest needs no River, deliver no numba.
-    """
-    module = import_module(f"pipeline.roles.{role.value}")
-    warm = getattr(module, "warm", None)
-    if warm is not None:
-        warm()
-    return cast("RunRole", getattr(module, f"run_{role.value}"))
+    """Import a role, and only it: ingest needs no River, deliver no numba."""
+    return cast("RunRole", getattr(import_module(f"pipeline.roles.{role.value}"), f"run_{role.value}"))
 
 
 def _await_eof(stop: threading.Event) -> None:

@@ -88,6 +88,11 @@ class AccountGaussian(base.AnomalyDetector):
         normal = self._normals.get(feature)
         return normal is not None and normal.n >= self.ready_after
 
+    def seen(self, feature: Hashable) -> int:
+        """How many values of `feature` were learned, at most 65,535."""
+        normal = self._normals.get(feature)
+        return 0 if normal is None else normal.n
+
     def expect(self, feature: Hashable) -> tuple[float, float, float]:
         """What the next value should be: mean, standard deviation of the prediction, degrees of freedom."""
         normal = self._normals.get(feature)

@@ -77,8 +77,7 @@ class AccountModels:
 
     def seen(self, channel: Channel) -> int:
         """Values learned on `channel`, at most 65,535."""
-        known = self._model(channel).read(_NAMES[channel])
-        return 0 if known is None else known[0]
+        return self._model(channel).seen(_NAMES[channel])
 
     def ready(self, channel: Channel) -> bool:
         """Whether the account speaks for itself on `channel`; before that the cohort speaks for it."""

@@ -33,7 +33,7 @@ FETCH_DEADLINE_S = 600.0  # 11 s on a fast line
 FORMAT_DEADLINE_S = 60.0
 READY_DEADLINE_S = 60.0
 GRACE_S = 15.0
-JAVA_OPTIONS = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true")
+JAVA_OPTIONS = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.awt.headless=true")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ def apache_kafka(group: ProcessGroup, *, cache: Path = CACHE, definition: Path =
 def _start(group: ProcessGroup, libs: Path, definition: Path, port: int | None, *, shared: str = "", broker_only: str = "") -> ApacheKafka:
     java = _program("java", "install a Java 17 runtime, e.g. Debian's openjdk-17-jre-headless")
     log = f"-Dlog4j2.configurationFile={definition / 'log4j2.properties'}"
-    command = [*filter(None, [java, *JAVA_OPTIONS, log, shared]), "-cp", f"{libs}/*"]
+    temporary = f"-Djava.io.tmpdir={group.folder}"  # native codecs are unpacked there, and stay after a kill
+    command = [*filter(None, [java, *JAVA_OPTIONS, temporary, log, shared]), "-cp", f"{libs}/*"]
 
     def start(port: int, controller_port: int) -> ApacheKafka:
         home = Path(tempfile.mkdtemp(prefix="kafka-", dir=group.folder))

@@ -56,18 +56,14 @@ def _content(
         out[i] = mix(h, digest[i])
 
 
-def _integers(values: Sequence[int | None], count: int) -> NDArray[np.int64]:
+def _numbers(values: Sequence[float | None], absent: float, dtype: type[np.int64 | np.float64]) -> NDArray[np.int64 | np.float64]:
+    count = len(values)
     try:
-        return np.fromiter(values, np.int64, count)  # a None raises; most columns have none
+        return np.fromiter(values, dtype, count)  # a None raises
     except TypeError:
-        return np.fromiter((-1 if value is None else value for value in values), np.int64, count)
-
-
-def _floats(values: Sequence[float | None], count: int) -> NDArray[np.float64]:
-    try:
-        return np.fromiter(values, np.float64, count)
-    except TypeError:
-        return np.fromiter((np.nan if value is None else value for value in values), np.float64, count)
+        if values.count(None) == count:
+            return np.full(count, absent, dtype)
+        return np.array([absent if value is None else value for value in values], dtype)
 
 
 def build(events: Sequence[RequestEvent], offset: NDArray[np.int64], appended_at_ms: NDArray[np.int64], prints: NDArray[np.void]) -> Table:
@@ -92,14 +88,15 @@ def build(events: Sequence[RequestEvent], offset: NDArray[np.int64], appended_at
     codes = np.empty((len(SYMBOL_FIELDS), n), np.uint32)
     for k, name in enumerate(SYMBOL_FIELDS):
         values = fields[_AT[name]]
-        new = [value for value in dict.fromkeys(values) if value not in index]
+        distinct = dict.fromkeys(values)
+        new = [value for value in distinct if value not in index]
         index.update(zip(new, range(len(symbols), len(symbols) + len(new)), strict=True))
         symbols += new
-        codes[k] = np.fromiter(map(index.__getitem__, values), np.uint32, n)
+        codes[k] = index[values[0]] if len(distinct) == 1 else np.fromiter(map(index.__getitem__, values), np.uint32, n)
     symbol_hash = hash_texts(symbols)
 
-    integers = {name: _integers(fields[_AT[name]], n) for name in ("occurred_at_ms", *_INTEGER_FIELDS)}
-    floats = {name: _floats(fields[_AT[name]], n) + 0.0 for name in _FLOAT_FIELDS}  # + 0.0: there is one zero
+    integers = {name: _numbers(fields[_AT[name]], -1, np.int64) for name in ("occurred_at_ms", *_INTEGER_FIELDS)}
+    floats = {name: _numbers(fields[_AT[name]], np.nan, np.float64) + 0.0 for name in _FLOAT_FIELDS}  # + 0.0: there is one zero
     content = np.empty(n, np.uint64)
     numbers = np.stack([*integers.values(), *(column.view(np.int64) for column in floats.values())])
     _content(account_hash[account], symbol_hash, codes, numbers, np.ascontiguousarray(prints["digest"]), content)

@@ -132,16 +132,14 @@ class Framer:
         self._pending: list[dict[int, list[_Rows]]] = [{} for _ in range(count)]
         self._count = [0] * count
         self._since = [0.0] * count
-        self._last = [0.0] * count
+        self._behind: list[float | None] = [None] * count  # since when it has not been told everything
         self._out: list[deque[FrameOut]] = [deque() for _ in range(count)]
         self._acked: set[int] = set()
 
     # ---- which source partitions
 
-    def assign(self, source: int, position: int, now_s: float) -> None:
+    def assign(self, source: int, position: int) -> None:
         """Begin with a source partition; `position` is the last offset already accounted for (committed − 1), −1 for none."""
-        if not self._sources:
-            self._last = [now_s] * self.config.frames_partitions
         self._assignments += 1
         self._sources[source] = _Source(self._assignments, position, self.config.frames_partitions)
 
@@ -157,6 +155,7 @@ class Framer:
         if to_offset > state.position:
             state.lost.append((state.position, to_offset))
             state.position = to_offset
+            self._behind = [-np.inf] * self.config.frames_partitions  # say so at once
 
     def positions(self) -> dict[int, int]:
         """Last offset read of each source partition."""
@@ -182,6 +181,7 @@ class Framer:
         keep = [i for i, result in enumerate(results) if isinstance(result, RequestEvent)]
         events = [result for result in results if isinstance(result, RequestEvent)]
         state.position = offsets[-1]
+        self._behind = [now_s if since is None else since for since in self._behind]
         if not events:
             return
         account_hash = hash_texts([event.account_id for event in events])
@@ -219,27 +219,27 @@ class Framer:
     # ---- out
 
     def due(self, now_s: float) -> list[FrameOut]:
-        """Frames whose time has come: full, or lingering for `linger_s`, or (empty) after `idle_s` without a frame."""
+        """Frames whose time has come: full, or lingering for `linger_s`, or (empty) when positions moved `idle_s` ago."""
         config = self.config
         frames: list[FrameOut] = []
         for f in range(config.frames_partitions):
             count = self._count[f]
-            if (
-                count >= config.frame_events
-                or (count and now_s - self._since[f] >= config.linger_s)
-                or (now_s - self._last[f] >= config.idle_s and self._untold(f))
-            ):
-                frames += self._cut(f, now_s)
+            if count >= config.frame_events or (count and now_s - self._since[f] >= config.linger_s) or self._is_idle(f, now_s):
+                frames += self._cut(f)
         return frames
 
-    def flush(self, now_s: float) -> list[FrameOut]:
+    def flush(self) -> list[FrameOut]:
         """Everything pending, and positions of frames partitions that are behind: after their acks, all that was read commits."""
-        return [frame for f in range(self.config.frames_partitions) if self._untold(f) for frame in self._cut(f, now_s)]
+        return [frame for f in range(self.config.frames_partitions) if self._untold(f) for frame in self._cut(f)]
+
+    def _is_idle(self, f: int, now_s: float) -> bool:
+        since = self._behind[f]
+        return since is not None and now_s - since >= self.config.idle_s and self._untold(f)
 
     def _untold(self, f: int) -> bool:
         return any(state.position > state.told[f] for state in self._sources.values())
 
-    def _cut(self, f: int, now_s: float) -> list[FrameOut]:
+    def _cut(self, f: int) -> list[FrameOut]:
         room = self.config.frame_events
         frames = self._drafts(f, room)
         while room > 1 and any(len(frame.value) > self.config.max_bytes for frame in frames):
@@ -250,7 +250,7 @@ class Framer:
             state.lost = [piece for piece in state.lost if piece[1] > state.told.min()]
         self._pending[f] = {}
         self._count[f] = 0
-        self._last[f] = now_s
+        self._behind[f] = None
         self._frames += len(frames)
         self._out[f].extend(frames)
         return frames

@@ -143,7 +143,7 @@ PHRASES: dict[Marker, tuple[str, ...]] = {
         "sistem istemi", "موجه النظام",
     ),
     Marker.REPHRASE: (
-        "paraphrase", "rephrase the", "in # different", "in different ways", "variations of the", "different versions of",
+        "paraphrase", "rephrase the", "different ways to", "in different ways", "variations of the", "different versions of",
         "reword the", "rewrite the following", "改写", "同义句", "перефразируй", "перефразируйте", "parafrasea", "reformula ",
         "umformulier", "formuliere den folgenden", "paraphrasier", "reformule ", "言い換え", "바꿔 쓰", "바꾸어 쓰", "parafraseie",
         "أعد صياغة", "yeniden ifade et", "viết lại",

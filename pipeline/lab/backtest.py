@@ -58,7 +58,7 @@ class Backtest:
     ) -> None:
         self._settings = settings
         self._framer = Framer(FramingConfig(SOURCE, SOURCE, partitions, settings.ingest.frame_events))
-        self._framer.assign(0, -1, 0.0)
+        self._framer.assign(0, -1)
         self._limits = Limits.of(settings.ingest)
         self.books = [Book(p, partitions, settings.detect) for p in range(partitions)]
         self._on_alert, self._on_rejection = on_alert, on_rejection
@@ -81,7 +81,7 @@ class Backtest:
 
     def finish(self) -> Counts:
         """Apply what still waits."""
-        self._apply(self._framer.flush(0.0))
+        self._apply(self._framer.flush())
         for book in self.books:
             self._collect(book)
         return Counts(self._lines, self._applied, self._rejected, self._duplicates)

@@ -38,8 +38,9 @@ class Disabled(msgspec.Struct, frozen=True, kw_only=True):
 class Outbox:
     """One endpoint's part of the outbox topic."""
 
-    def __init__(self, broker: Broker, topic: str, endpoint: str) -> None:
+    def __init__(self, broker: Broker, topic: str, endpoint: str, group: str) -> None:
         self._broker = broker
+        self._group = group  # read outside of it; named because a secured cluster asks for one that we may use
         self._topic = topic
         self._endpoint = endpoint
         self._producer: Producer | None = None
@@ -97,7 +98,7 @@ class Outbox:
         unread = {TopicPartition(self._topic, number) for number in range(info.partitions)}
         prefix = f"{self._endpoint}|".encode()
         live: dict[bytes, Message] = {}
-        consumer = self._broker.consumer(f"{self._topic}.reader", report_ends=True)
+        consumer = self._broker.consumer(self._group, report_ends=True)
         try:
             consumer.assign(dict.fromkeys(unread, BEGINNING))
             while unread:

@@ -82,11 +82,11 @@ class EndpointWorker:
         self._stop = stop
         self._now_ms = now_ms
         self._queue = EndpointQueue(settings.deliver.webhook_schedule_s, rng or random.Random())
-        self._outbox = Outbox(broker, settings.topic("outbox"), endpoint.name)
+        self._group = settings.group(f"webhook.{endpoint.name}")
+        self._outbox = Outbox(broker, settings.topic("outbox"), endpoint.name, self._group)
         self._disabled = False
         self._broker = broker
         self._health = health
-        self._group = settings.group(f"webhook.{endpoint.name}")
         self._alerts = settings.topic("alerts")
 
     @property

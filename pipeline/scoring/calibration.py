@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 BINS = 64
 _ENOUGH = 30
+_TAIL = 0.02
+"""The upper share of a histogram that only the prior may fill."""
 _NORMAL = NormalDist()
 _LOWEST = -3.0
 HIGHEST = 6.0
@@ -41,25 +43,46 @@ class Grid(NamedTuple):
         return min(max(int((value - self.low) / self.width), 0), BINS - 1)
 
 
-def tail_table(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Counts [BINS] → normal scores at the BINS + 1 edges: score z at an edge means P(value ≥ edge) = P(N ≥ z).
+def tail_table(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Counts [BINS] → a normal score per bin, such that a bin's score z means P(value ≥ the bin's lower edge) = P(N ≥ z).
 
-    An empty histogram gives zeros: it knows nothing.
+    The lowest bin, whose lower edge says nothing, scores as the mean of a normal below its upper edge. An empty histogram
+    gives zeros: it knows nothing.
     """
-    total = int(counts.sum())
-    if total == 0:
-        return np.zeros(BINS + 1)
-    beyond = np.append(np.cumsum(counts[::-1])[::-1], 0)  # counted at or above each edge
-    known = max(int(np.flatnonzero(beyond >= min(_ENOUGH, total))[-1]), 0)
-    at_least = int(beyond[known])
+    beyond = np.append(np.cumsum(counts[::-1])[::-1], 0.0)  # counted at or above each edge
+    total = float(beyond[0])
+    if total <= 0.0:
+        return np.zeros(BINS)
+    known = int(np.flatnonzero(beyond >= min(_ENOUGH, total))[-1])
+    at_least = float(beyond[known])
     centres = np.arange(BINS) + 0.5
-    excess = float(((centres[known:] - known) * counts[known:]).sum()) / at_least
-    excess = max(excess, 0.5)
-    scores = np.empty(BINS + 1)
-    for edge in range(BINS + 1):
-        p = beyond[edge] / total if edge <= known else at_least / total * math.exp(-(edge - known) / excess)
+    excess = max(float(np.cumsum((centres[known:] - known) * counts[known:])[-1]) / at_least, 0.5)
+    scores = np.empty(BINS)
+    for edge in range(1, BINS):
+        p = float(beyond[edge]) / total if edge <= known else at_least / total * math.exp(-(edge - known) / excess)
         scores[edge] = _score(p)
+    lowest = 1.0 - float(beyond[1]) / total
+    scores[0] = max(-_NORMAL.pdf(scores[1]) / lowest, _LOWEST) if lowest > 0.0 else _LOWEST
     return scores
+
+
+def blend(prior: NDArray[np.int64], counted: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The prior's counts plus a partition's own, whose upper tail keeps the prior's mass and shape.
+
+    What a partition counts leaves out the suspicious, so its own tail would be too thin (Bashari, Sesia, Romano, ICML 2025).
+    """
+    beyond = np.append(np.cumsum(prior[::-1])[::-1], 0)
+    total = int(beyond[0])
+    if total == 0:
+        return counted.astype(np.float64)
+    cut = int(np.flatnonzero(beyond >= total * _TAIL)[-1])
+    body = int(counted[:cut].sum())
+    share = int(beyond[cut]) / total
+    scale = body / total / (1.0 - share) if share < 1.0 else 0.0
+    both = prior.astype(np.float64)
+    both[:cut] += counted[:cut]
+    both[cut:] += prior[cut:] * scale
+    return both
 
 
 def _score(p: float) -> float:
@@ -69,15 +92,16 @@ def _score(p: float) -> float:
 
 
 def look_up(table: NDArray[np.float64], grid: Grid, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores of values, linear between edges; NaN stays NaN."""
-    at = np.clip((values - grid.low) / grid.width, 0.0, float(BINS))
-    with np.errstate(invalid="ignore"):
-        low = np.minimum(np.nan_to_num(at), BINS - 1).astype(np.int64)
-    return table[low] + (at - low) * (table[low + 1] - table[low])
+    """Scores of values; NaN stays NaN.
+
+    A value scores as its bin's lower edge, so a score is never above what the histogram holds, not even for a value that half
+    of all accounts share.
+    """
+    known = ~np.isnan(values)
+    at = np.clip((np.where(known, values, grid.low) - grid.low) / grid.width, 0.0, BINS - 1.0).astype(np.int64)
+    return np.where(known, table[at], np.nan)
 
 
 def score_of(table: list[float], grid: Grid, value: float) -> float:
-    """`look_up` of one value."""
-    at = min(max((value - grid.low) / grid.width, 0.0), float(BINS))
-    low = min(int(at), BINS - 1)
-    return table[low] + (at - low) * (table[low + 1] - table[low])
+    """`look_up` of one value, a number."""
+    return table[grid.bin_of(value)]

@@ -36,6 +36,11 @@ PARTS: dict[Channel, tuple[Part, ...]] = {
     Channel.ELICITATION: (Part("marker_share", 10.0), Part("logprobs_share", 5.0)),
     Channel.FRICTION: (Part("error_share", 15.0), Part("refused_share", 30.0), Part("tiny_share", 15.0), Part("lists_share", 40.0)),
 }
+FLOORS: dict[Channel, float] = {
+    Channel.ELICITATION: 0.75,  # 15 % of prompts with markers
+    Channel.FRICTION: 0.4,  # 10 % errors, or 5 % refusals
+}
+"""Effect size beside significance: a channel's value below this accuses of nothing, however unusual it is."""
 _COLUMNS = np.array([INDEX[part.feature] for channel in CHANNELS for part in PARTS[channel]])
 _ROOTS = np.array([part.root for channel in CHANNELS for part in PARTS[channel]])
 _WEIGHTS = np.array([part.weight for channel in CHANNELS for part in PARTS[channel]])

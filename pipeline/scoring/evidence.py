@@ -1,7 +1,7 @@
 """Evidence over time: budgeted Shiryaev–Roberts accumulators, which may be looked at after every block.
 
 Per kind and tilt λ: M ← (M + γ)·exp(λz − λ²/2), z a calibrated block score (standard normal given the past, capped at 4),
-γ the kind's share of the alert budget per active account-day, deposited before the block so that it cannot depend on it.
+γ a part of the kind's share of the alert budget per active account-day, fixed before the block so that it cannot depend on it.
 An episode opens when the M of a kind sum to 1; then they start again from 0. With resets E[false alerts by T] ≤ Σγ at every T.
 Sources: Shin, Ramdas & Rinaldo, "E-detectors", NEJSDS 2024; Vovk & Wang, Ann. Stat. 2021. What the bound needs, z valid given
 the past, is measured, not assumed.
@@ -22,19 +22,27 @@ _FACTORS = tuple(
 )
 _FLOATS = struct.Struct(f"<{len(TILTS)}f")
 ZERO = (0.0,) * len(TILTS)
+_HIGHEST = 1e9
+
+_DECAY = 1.2
+_ZETA = 5.591582441177751  # Σ n^−1.2 over n ≥ 1
+_PARTS = tuple(n**-_DECAY / _ZETA for n in range(1, 4097))
+
+
+def deposit_share(blocks_today: int) -> float:
+    """Part of a day's deposit that goes before the day's next block, when `blocks_today` came before it.
+
+    Parts fall as n^−1.2 and sum to 1 over a day of any length, so a day costs its budget once however busy it is.
+    """
+    return _PARTS[min(blocks_today, len(_PARTS) - 1)]
 
 
 def advance(evidence: tuple[float, ...], deposit: float, z: float) -> tuple[float, ...]:
-    """One block's step of one kind: `deposit` is γ shared over the tilts. Values are float32, so that packing loses nothing."""
+    """One block's step of one kind: `deposit` is γ, shared over the tilts. Values are float32, so that packing loses nothing."""
     z = min(max(z, -CAP), CAP)
-    a, b, c, d = _FACTORS[math.floor((z + CAP) * _GRID + 0.5)]
     share = deposit / len(TILTS)
-    m = evidence
-    return _FLOATS.unpack(
-        _FLOATS.pack(
-            min((m[0] + share) * a, 1e9), min((m[1] + share) * b, 1e9), min((m[2] + share) * c, 1e9), min((m[3] + share) * d, 1e9)
-        )
-    )
+    factors = _FACTORS[math.floor((z + CAP) * _GRID + 0.5)]
+    return _FLOATS.unpack(_FLOATS.pack(*[min((m + share) * f, _HIGHEST) for m, f in zip(evidence, factors, strict=True)]))
 
 
 def strength(evidence: tuple[float, ...]) -> float:

@@ -1,176 +1,282 @@
-"""The judge of a partition: blocks in, alerts out. Holds the calibration in force; decisions live in each account's mind."""
+"""The judge of a partition: blocks in, alerts out. Holds the calibration in force; decisions live in each account's mind.
+
+CHANGE (a block against the account's own past) accumulates over blocks; LEVEL (the life so far against comparable accounts) is
+looked at once per doubling of requests. They share the alert budget and are never multiplied into each other.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipeline.base.errors import CodecError
-from pipeline.detectors.models import Channel
-from pipeline.events.alert import TECHNIQUES, Alert, Explanation, Kind
-from pipeline.features.catalogue import FEATURES, INDEX
-from pipeline.scoring.episode import Episode
-from pipeline.scoring.evidence import advance, strength
+from pipeline.detectors.models import CHANNELS, Channel
+from pipeline.scoring.calibration import score_of
+from pipeline.scoring.channels import FLOORS, SHAPE_OF, channel_values
+from pipeline.scoring.evidence import ZERO, advance, deposit_share, strength
+from pipeline.scoring.explain import Reason
+from pipeline.scoring.force import CHANGE_GRID, Force
 from pipeline.scoring.kinds import KINDS, SIGNATURES
-from pipeline.scoring.mind import WATCH_REQUESTS, Mind
+from pipeline.scoring.levels import looks_at
+from pipeline.scoring.mind import Mind, Run
+from pipeline.scoring.policy import Finding, Policy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipeline.base.settings import DetectSettings
+    from pipeline.events.alert import Alert
     from pipeline.features.kernel import Blocks
+    from pipeline.scoring.prior import Prior
 
-DETECTOR_VERSION = "0.1"
 HOUR_MS = 3_600_000
-_FIRST_LOOK = 50
-_UPDATE_MS = 6 * HOUR_MS
+_DAY_HOURS = 24
+_CHANGE_SHARE = 0.5
+"""Of each kind's budget; LEVEL has the rest."""
+_ELEVATED = 0.01
+"""Evidence from which an account is watched, its models stop learning, and it no longer teaches the calibration."""
+_FREEZE_MS = 7 * 24 * HOUR_MS
+"""Longest time that suspicion keeps models from learning: growth must not be locked out for ever."""
+_READY = 3
+"""Blocks after which a channel's own past counts."""
+_SPECIFIC = 2.5
+"""A kind whose score is at least this explains the block; less specific kinds then get nothing from it."""
+_FULL = 25
+_ADOPT = 4
+"""Blocks in a row of a new shape after which it is the account's shape."""
+_WATCH_REQUESTS = 200
+"""An account's first requests are watched: what proves a case that is odd from the start happened there."""
+
+
+_FLOORS = np.array([FLOORS.get(channel, -np.inf) for channel in CHANNELS])
 
 
 class Prepared(NamedTuple):
     """What the vectorised part knows about blocks lo … hi − 1."""
 
     lo: int
-    channels: NDArray[np.float64]  # [m, channels] standardised channel values
-    level: NDArray[np.float64]  # [m, kinds] calibrated level scores
+    channels: list[list[float]]  # [m][channels] standardised values, NaN missing
+    quiet: list[list[bool]]  # [m][channels] too small an effect to accuse of anything
+    shapes: list[int]  # [m]
+    limited: list[bool]  # [m] rate limits are most of the errors
+    looks: list[int]  # [m] the look that falls into the block, −1 none
+    levels: NDArray[np.float64]  # [m, levels] values
+    level_scores: NDArray[np.float64]  # [m, levels] calibrated, NaN where no look
+    joint: NDArray[np.float64]  # [m, kinds] joint statistics, NaN where no look
+    joint_scores: NDArray[np.float64]  # [m, kinds] calibrated
 
 
 class Judge:
     """See the module."""
 
-    def __init__(self, settings: DetectSettings) -> None:
+    def __init__(self, settings: DetectSettings, prior: Prior | None = None) -> None:
         self.settings = settings
-        self._budget = settings.alert_budget / 1000.0
-        self._epoch = 0
+        self.force = Force(prior)
+        self._policy = Policy(settings.cooldown_h, self.force.prior.features)
+        per_day = settings.alert_budget / 1000.0
+        self._deposits = [per_day * s.share * _CHANGE_SHARE for s in SIGNATURES]
+        bars = [self.force.bar(per_day * s.share * (1.0 - _CHANGE_SHARE)) for s in SIGNATURES]
+        self._bars = np.array(bars)
+
+    # ---- blocks
 
     def prepare(self, blocks: Blocks, lo: int, hi: int) -> Prepared:
-        """Level scores and channel values of blocks lo … hi − 1."""
-        v = blocks.vector[lo:hi]
-        channels = np.full((hi - lo, len(Channel)), np.nan)
-        channels[:, Channel.VOLUME] = (v[:, INDEX["tokens_hour"]] - 8.0) / 1.5
-        channels[:, Channel.STRUCTURE] = 2.0 * np.nan_to_num(v[:, INDEX["template_mass"]]) + 4.0 * np.nan_to_num(v[:, INDEX["similarity"]]) - 1.0
-        channels[:, Channel.SHIFT] = (v[:, INDEX["shift_slow"]] - 0.3) / 0.2
-        channels[:, Channel.FORM] = (v[:, INDEX["output_length"]] - 5.0) / 1.0
-        level = np.zeros((hi - lo, len(KINDS)))
-        tm, si = v[:, INDEX["life_template_mass"]], v[:, INDEX["life_similarity"]]
-        level[:, 1] = np.where((tm > 0.7) & (si > 0.4), 4.0, 0.0)
-        level[:, 2] = np.where(v[:, INDEX["life_marker_share"]] > 0.7, 4.0, 0.0)
-        level[:, 0] = np.where((v[:, INDEX["life_hourly_tokens"]] > 13.0) & (v[:, INDEX["life_active_share"]] > 0.8), 4.0, 0.0)
-        return Prepared(lo, channels, level)
+        """Everything about blocks lo … hi − 1 that does not depend on their accounts' minds."""
+        vector = blocks.vector[lo:hi]
+        values, shapes = channel_values(vector, blocks.requests[lo:hi])
+        prior = self.force.prior
+        quiet = values < _FLOORS
+        values = (values - prior.centers) / prior.scales
+        after = blocks.totals[lo:hi, 0]
+        looks = looks_at(after) - 1
+        looks[looks == looks_at(after - blocks.requests[lo:hi]) - 1] = -1
+        levels, level_scores, joint, joint_scores = self.force.look(vector, looks)
+        return Prepared(
+            lo, values.tolist(), quiet.tolist(), shapes.tolist(), self.force.limited(vector), looks.tolist(), levels, level_scores, joint, joint_scores
+        )
 
     def decide(self, prepared: Prepared, k: int, blocks: Blocks, mind: Mind, account_id: str) -> list[Alert]:
-        """Judge block k: models learn, evidence moves, policy speaks. Blocks of one account must come in closing order."""
-        row = k - prepared.lo
-        x = prepared.channels[row].tolist()
-        scores = self._scores(mind, x)
-        mind.seen += 1
+        """Judge block k: models learn, evidence moves, policy speaks. Blocks of one account must come in closing order.
+
+        1. the clock of the account: a new hour lets the models learn the last one's volume;
+        2. River scores the block on each channel;
+        3. kinds' joint scores move the evidence;
+        4. a look, if the account has doubled;
+        5. policy: what fired becomes an alert or its next revision;
+        6. models and calibration learn, unless something is going on.
+        """
+        at = k - prepared.lo
         closed = int(blocks.closed_ms[k])
-        requests = int(blocks.totals[k, 0])
-        fired: list[tuple[int, float]] = []
-        evidence = [mind.evidence_of(i) for i in range(len(KINDS))]
-        deposit = self._budget / 20.0
-        for i, signature in enumerate(SIGNATURES):
-            zs = sorted((scores[c] for _, c in signature.change if not math.isnan(scores[c])), reverse=True)
-            if len(zs) >= 2:
-                evidence[i] = advance(evidence[i], deposit * signature.share, (zs[0] + 2.0 * zs[1]) / 3.0)
-                if strength(evidence[i]) >= 1.0:
-                    fired.append((i, min(strength(evidence[i]), 10.0)))
-                    evidence[i] = (0.0,) * 4
-        while requests >= _FIRST_LOOK << mind.looks:
-            mind.looks += 1
-            for i in range(len(KINDS)):
-                if prepared.level[row, i] >= 3.5:
-                    fired.append((i, 5.0))
-        mind.evidence = evidence
-        return self._policy(fired, k, blocks, mind, account_id, closed)
-
-    def _scores(self, mind: Mind, x: list[float]) -> list[float]:
-        out = []
-        for channel in Channel:
-            if self.settings.constant_scores:
-                z = math.nan if math.isnan(x[channel]) else 0.0
-            else:
-                z = mind.models.score(channel, x[channel])
-            if not mind.episodes:
-                mind.models.learn(channel, x[channel])
-            out.append(z)
-        return out
-
-    def _policy(self, fired: list[tuple[int, float]], k: int, blocks: Blocks, mind: Mind, account_id: str, closed: int) -> list[Alert]:
-        alerts: list[Alert] = []
-        totals = blocks.totals[k].tolist()
-        size = int(blocks.requests[k])
-        if mind.episodes:
-            episode = mind.episodes[0]
-            episode.requests = totals[0] - episode.start_requests
-            episode.input_tokens = totals[1] - episode.start_input
-            episode.output_tokens = totals[2] - episode.start_output
-            if fired:
-                episode.last_seen_ms = max(episode.last_seen_ms, closed)
-            mind.deadline_ms = episode.last_seen_ms + int(self.settings.cooldown_h * HOUR_MS)
-            if closed >= episode.raised_ms + _UPDATE_MS and fired:
-                episode.raised_ms = closed
-                episode.revision += 1
-                alerts.append(self._alert(account_id, episode, "updated", closed))
-        elif fired:
-            kind = KINDS[max(fired, key=lambda f: f[1])[0]]
-            i = KINDS.index(kind)
-            mind.counts[i] += 1
-            number = mind.counts[i]
-            digest = hashlib.blake2b(f"account|{account_id}|{kind}|{number}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-            opened = int(blocks.opened_ms[k])
-            episode = Episode(
-                kind=kind.value, number=number, alert_id=digest, revision=1, opened_ms=closed, first_seen_ms=opened, last_seen_ms=closed, raised_ms=closed,
-                start_requests=totals[0] - size, start_input=totals[1], start_output=totals[2], requests=size, input_tokens=0, output_tokens=0,
-                risk=0.75, severity=3, confidence=0.8, reported_risk=0.75, requests_before=totals[0], output_before=totals[2],
-                headline=f"Suspected {kind.replace('_', ' ')}", explanation=self._explain(blocks, k), events=list(mind.notes),
-            )  # fmt: skip
-            mind.notes = []
-            mind.episodes = [episode]
-            mind.deadline_ms = closed + int(self.settings.cooldown_h * HOUR_MS)
-            alerts.append(self._alert(account_id, episode, "opened", closed))
-        mind.risk = mind.episodes[0].risk if mind.episodes else 0.0
-        mind.watch = bool(mind.episodes) or totals[0] < WATCH_REQUESTS
+        requests = int(blocks.requests[k])
+        mind.seen += 1
+        new_hour = self._turn(mind, closed // HOUR_MS)  # 1
+        values = prepared.channels[at]
+        scores = self._scores(mind, values, prepared.shapes[at], requests)  # 2
+        joint = _joint(scores, prepared.quiet[at], limited=prepared.limited[at])
+        findings = self._change(mind, joint, scores)  # 3
+        look = prepared.looks[at]
+        if look >= 0:
+            findings += self._level(prepared, at)  # 4
+        self._follow(mind, blocks, k)
+        support = max((value for value in joint if not math.isnan(value)), default=-math.inf)
+        alerts = self._policy.judge(mind, findings, support, blocks, k, account_id)  # 5
+        calm = not mind.episodes and mind.run is None
+        self._learn(mind, values, scores, prepared.shapes[at], closed)  # 6
+        if calm:
+            if new_hour and mind.seen > _READY:
+                self.force.teach_change(joint)
+            if look >= 0:
+                self.force.teach_level(look, prepared.levels[at], prepared.joint[at])
+        mind.watch = bool(mind.episodes) or mind.run is not None or int(blocks.totals[k, 0]) < _WATCH_REQUESTS
         if not mind.watch:
             mind.notes = []
         return alerts
 
-    def _explain(self, blocks: Blocks, k: int) -> list[Explanation]:
-        f = FEATURES[0]
-        return [Explanation(f.name, f.unit, f.window_s, float(blocks.vector[k, 0]), 0.0, 1.0, "population", 0.001, 1.0)]
+    def _turn(self, mind: Mind, hour: int) -> bool:
+        if hour <= mind.hour:
+            mind.day_blocks += 1
+            return False
+        first = mind.hour < 0
+        if not first and not math.isnan(mind.pending) and not mind.episodes and mind.run is None:
+            mind.models.learn(Channel.VOLUME, mind.pending, mind.models.score(Channel.VOLUME, mind.pending))
+        mind.pending = math.nan
+        mind.day_blocks = 0 if first or hour // _DAY_HOURS > mind.hour // _DAY_HOURS else mind.day_blocks + 1
+        mind.hour = hour
+        return True
 
-    def _alert(self, account_id: str, e: Episode, state: str, raised: int) -> Alert:
-        return Alert(
-            alert_id=e.alert_id, revision=e.revision, state=state, subject_type="account", subject_id=account_id, account_ids=[account_id],  # type: ignore[arg-type]
-            kind=Kind(e.kind), headline=e.headline, severity=e.severity, risk=e.risk, confidence=e.confidence, first_seen_ms=e.first_seen_ms,
-            last_seen_ms=e.last_seen_ms, raised_at_ms=raised, requests=e.requests, input_tokens=e.input_tokens, output_tokens=e.output_tokens,
-            explanation=e.explanation, techniques=list(TECHNIQUES[Kind(e.kind)]), evidence=list(e.events), recommended_action="verify",
-            detector_version=DETECTOR_VERSION, requests_before=e.requests_before, output_tokens_before=e.output_before,
-        )  # fmt: skip
+    def _scores(self, mind: Mind, values: list[float], shape: int, requests: int) -> list[float]:
+        """River's score of each channel; NaN where the value is missing, of another shape, or the past too short."""
+        if mind.shape == 0:
+            mind.shape = shape
+        odd = shape ^ mind.shape
+        shrink = math.sqrt(min(requests, _FULL) / _FULL)  # small blocks are noisier than the models' deviation says
+        out = []
+        for channel in CHANNELS:
+            value = values[channel]
+            if math.isnan(value) or odd & SHAPE_OF[channel] or mind.models.seen(channel) < _READY:
+                out.append(math.nan)
+            elif self.settings.constant_scores:
+                out.append(0.0)
+            else:
+                out.append(mind.models.score(channel, value) * shrink)
+        return out
+
+    def _change(self, mind: Mind, joint: list[float], scores: list[float]) -> list[Finding]:
+        findings = []
+        evidence = mind.evidence or [ZERO] * len(KINDS)
+        part = deposit_share(mind.day_blocks)
+        explained = False
+        moved = []
+        for i, signature in enumerate(SIGNATURES):
+            statistic = joint[i]
+            if math.isnan(statistic):
+                moved.append(evidence[i])
+                continue
+            z = score_of(self.force.change_table[i], CHANGE_GRID, statistic)
+            if explained:
+                z = min(z, 0.0)
+            explained = explained or statistic >= _SPECIFIC
+            stepped = advance(evidence[i], self._deposits[i] * part, z)
+            if strength(stepped) >= 1.0:
+                stepped = ZERO
+                reasons = [Reason(signature.channel, scores[signature.channel])]
+                reasons += [Reason(c, scores[c]) for c in signature.with_channels if scores[c] >= 1.0]
+                findings.append(Finding(i, reasons))
+            moved.append(stepped)
+        mind.evidence = moved
+        return findings
+
+    def _level(self, prepared: Prepared, at: int) -> list[Finding]:
+        findings = []
+        scores = prepared.level_scores[at].tolist()
+        for i in np.flatnonzero(prepared.joint_scores[at] >= self._bars).tolist():
+            signature = SIGNATURES[i]
+            reasons = [Reason(signature.level, scores[signature.level])]
+            reasons += [Reason(w, scores[w]) for w in signature.with_levels if scores[w] >= 1.0]
+            findings.append(Finding(i, reasons))
+        return findings
+
+    @staticmethod
+    def _follow(mind: Mind, blocks: Blocks, k: int) -> None:
+        """Remember where suspicion began, forget it when it is gone."""
+        suspicion = mind.suspicion
+        if suspicion < _ELEVATED:
+            mind.run = None
+        elif mind.run is None:
+            requests, inputs, outputs = blocks.totals[k].tolist()
+            mind.run = Run(int(blocks.closed_ms[k]), int(blocks.opened_ms[k]), requests - int(blocks.requests[k]), inputs, outputs)
+        if not mind.episodes:
+            mind.risk = 0.6 * (1.0 + math.log10(min(max(suspicion, 1e-6), 1.0)) / 6.0)
+
+    def _learn(self, mind: Mind, values: list[float], scores: list[float], shape: int, closed: int) -> None:
+        if mind.shape != shape:
+            mind.mismatches += 1
+            if mind.mismatches >= _ADOPT:  # a gateway changed what it passes on: start anew on that
+                mind.shape, mind.mismatches = shape, 0
+                mind.models.reanchor()
+            return
+        mind.mismatches = 0
+        episode = mind.episodes[0] if mind.episodes else None
+        since = episode.opened_ms if episode else mind.run.since_ms if mind.run else closed
+        if episode and not episode.anchored and closed - since >= _FREEZE_MS:
+            episode.anchored = True
+            mind.models.reanchor()
+            mind.evidence = None
+        if (episode is None or not episode.anchored) and (episode or mind.run) and closed - since < _FREEZE_MS:
+            return
+        total, count = 0.0, 0
+        for channel in CHANNELS:
+            value = values[channel]
+            if math.isnan(value):
+                continue
+            score = scores[channel]
+            known = not math.isnan(score)
+            if known:
+                total += min(max(score, -4.0), 4.0)
+                count += 1
+            if channel == Channel.VOLUME:
+                mind.pending = value
+            else:
+                mind.models.learn(channel, value, score if known else 0.0)
+        if count and mind.models.drifted(total / math.sqrt(count)):
+            mind.models.reanchor()
+
+    # ---- time
 
     def expire(self, account_id: str, mind: Mind, now_ms: int) -> list[Alert]:
         """Close the episodes whose quiet time ended at or before `now_ms`."""
-        if not mind.episodes or mind.deadline_ms > now_ms:
-            return []
-        episode = mind.episodes.pop(0)
-        episode.revision += 1
-        mind.deadline_ms = 0
-        mind.risk = 0.0
-        mind.watch = False
-        return [self._alert(account_id, episode, "closed", now_ms)]
+        return self._policy.expire(account_id, mind, now_ms)
 
     def end_epoch(self, epoch: int) -> None:
-        """An event-time epoch ended: what was counted comes into force."""
-        self._epoch = epoch
+        """An event-time epoch ended: what was counted in it comes into force."""
+        self.force.end_epoch(epoch)
 
     def pack(self) -> bytes:
-        """Sums and tables."""
-        return self._epoch.to_bytes(8, "little")
+        """Counts and tables, exact."""
+        return self.force.pack()
 
     def unpack(self, data: bytes) -> None:
-        """Continue from `pack`."""
-        if len(data) != 8:
-            raise CodecError("packed judge does not decode")
-        self._epoch = int.from_bytes(data, "little")
+        """Continue from `pack`.
+
+        Raises:
+            CodecError: the bytes do not decode.
+            NewerFormatError: written by a newer program.
+        """
+        self.force.unpack(data)
+
+
+def _joint(scores: list[float], quiet: list[bool], *, limited: bool) -> list[float]:
+    """For each kind the smaller of its own channel's score and the best of those that must agree; NaN when one is missing."""
+    joint = []
+    for signature in SIGNATURES:
+        own = scores[signature.channel]
+        if quiet[signature.channel] or (signature.channel == Channel.FRICTION and limited != signature.about_limits):
+            own = min(own, 0.0)
+        best = -math.inf
+        for channel in signature.with_channels:
+            score = scores[channel]
+            if score > best:
+                best = score
+        joint.append(math.nan if math.isnan(own) or best == -math.inf else min(own, best))
+    return joint

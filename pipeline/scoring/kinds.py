@@ -23,6 +23,8 @@ class Signature(NamedTuple):
     """The channel that names it, upwards."""
     with_channels: tuple[Channel, ...]
     """Channels of which one must agree."""
+    about_limits: bool
+    """Of blocks with friction, those whose errors are mostly rate limits (else: mostly not)."""
     level: Level
     with_levels: tuple[Level, ...]
 
@@ -30,27 +32,27 @@ class Signature(NamedTuple):
 SIGNATURES: tuple[Signature, ...] = (
     Signature(
         Kind.REASONING_ELICITATION, 0.2,
-        Channel.ELICITATION, (Channel.FORM, Channel.SHIFT, Channel.VOLUME),
+        Channel.ELICITATION, (Channel.FORM, Channel.SHIFT, Channel.VOLUME), False,
         Level.ELICITATION, (Level.PACE, Level.VOLUME),
     ),
     Signature(
         Kind.LIMIT_EVASION, 0.2,
-        Channel.FRICTION, (Channel.FORM, Channel.SHIFT, Channel.VOLUME),
+        Channel.FRICTION, (Channel.FORM, Channel.SHIFT, Channel.VOLUME), True,
         Level.LIMITS, (Level.PACE, Level.VOLUME, Level.IDENTITIES),
     ),
     Signature(
         Kind.PROBING, 0.2,
-        Channel.FRICTION, (Channel.FORM, Channel.SHIFT, Channel.STRUCTURE, Channel.VOLUME),
+        Channel.FRICTION, (Channel.FORM, Channel.SHIFT, Channel.STRUCTURE, Channel.VOLUME), False,
         Level.FRICTION, (Level.PACE, Level.VOLUME),
     ),
     Signature(
         Kind.SYSTEMATIC_DISTILLATION, 0.2,
-        Channel.STRUCTURE, (Channel.FORM, Channel.SHIFT, Channel.VOLUME),
+        Channel.STRUCTURE, (Channel.FORM, Channel.SHIFT, Channel.VOLUME), False,
         Level.STRUCTURE, (Level.PACE,),
     ),
     Signature(
         Kind.BULK_EXTRACTION, 0.2,
-        Channel.FORM, (Channel.SHIFT, Channel.VOLUME, Channel.STRUCTURE),
+        Channel.FORM, (Channel.SHIFT, Channel.VOLUME, Channel.STRUCTURE), False,
         Level.FORM, (Level.PACE,),
     ),
 )  # fmt: skip

@@ -47,7 +47,7 @@ PARTS: dict[Level, tuple[Part, ...]] = {
         Part("life_prompt_length_sd", -2.5),
         Part("life_choices_share", 2.5),
     ),
-    Level.ELICITATION: (Part("life_marker_share", 1.0), Part("life_logprobs_share", 0.25)),
+    Level.ELICITATION: (Part("life_marker_share", 1.0),),
     Level.LIMITS: (Part("life_limited_share", 1.0),),
     Level.FRICTION: (
         Part("life_error_share", 1.0), Part("life_limited_share", -1.0), Part("life_refused_share", 2.0), Part("life_tiny_share", 1.0),
@@ -60,11 +60,22 @@ GRIDS: dict[Level, Grid] = {
     Level.VOLUME: Grid(4.0, 20.0),
     Level.FORM: Grid(-6.0, 18.0),
     Level.STRUCTURE: Grid(-6.0, 8.0),
-    Level.ELICITATION: Grid(0.0, 1.28),
+    Level.ELICITATION: Grid(0.0, 1.024),
     Level.LIMITS: Grid(0.0, 0.64),
-    Level.FRICTION: Grid(0.0, 2.56),
+    Level.FRICTION: Grid(0.0, 1.92),
     Level.IDENTITIES: Grid(0.0, 12.8),
 }
+FLOORS: dict[Level, float] = {
+    Level.PACE: 5.0,  # about 150 requests a day since sign-up
+    Level.VOLUME: -np.inf,
+    Level.FORM: -np.inf,
+    Level.STRUCTURE: -np.inf,
+    Level.ELICITATION: 0.15,
+    Level.LIMITS: 0.03,
+    Level.FRICTION: 0.15,
+    Level.IDENTITIES: -np.inf,
+}
+"""Effect size beside significance: below this a level does not speak, however rare it is."""
 _CUTS = np.array([FIRST_LOOK << look for look in range(LOOKS)])
 
 

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from pipeline.base.errors import CodecError, NewerFormatError
-from pipeline.detectors.models import AccountModels, Channel
+from pipeline.detectors.models import AccountModels
 from pipeline.events.alert import EvidenceEvent
 from pipeline.scoring.episode import Episode
-from pipeline.scoring.evidence import TILTS, ZERO
+from pipeline.scoring.evidence import TILTS, ZERO, strength
 from pipeline.scoring.kinds import KINDS
 
 FORMAT = 1
 NOTES_MAX = 8
-WATCH_REQUESTS = 200
-"""An account's first requests are watched: what proves a case that is odd from the start happened there."""
-_HEAD = struct.Struct("<BBBIIfqi")
+_HEAD = struct.Struct("<BBBIHIiddq")
 _EVIDENCE = struct.Struct(f"<{len(KINDS) * len(TILTS)}f")
-_LAST = struct.Struct(f"<{len(Channel)}f")
-_HAS_EVIDENCE, _HAS_LAST, _HAS_CASE = 1, 2, 4
-_NEVER = -1
+_RUN = struct.Struct("<qqqqq")
+_HAS_EVIDENCE, _HAS_RUN, _HAS_CASE, _WATCHED = 1, 2, 4, 8
+
+
+class Run(msgspec.Struct, array_like=True):
+    """Where the suspicion that is now growing began."""
+
+    since_ms: int
+    first_ms: int
+    requests: int
+    input_tokens: int
+    output_tokens: int
 
 
 class _Case(msgspec.Struct, array_like=True):
@@ -41,28 +47,34 @@ class Mind:
     """See the module. Changed only by `Judge` and `note`."""
 
     __slots__ = (
-        "counts", "deadline_ms", "episodes", "evidence", "hour", "last", "looks", "models", "notes", "risk", "seen", "voted", "watch",
+        "counts", "day_blocks", "deadline_ms", "episodes", "evidence", "hour", "mismatches", "models", "notes", "pending", "risk",
+        "run", "seen", "shape", "watch",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.models = AccountModels()
         self.evidence: list[tuple[float, ...]] | None = None
-        """Accumulators by kind, None while all are zero."""
-        self.last: tuple[float, ...] | None = None
-        """Last raw scores by channel, for whitening."""
+        """Accumulators by kind, None before the first."""
+        self.run: Run | None = None
+        """Set while evidence is elevated."""
         self.episodes: list[Episode] = []
         self.counts: list[int] = [0] * len(KINDS)
         """Episodes so far by kind."""
         self.notes: list[EvidenceEvent] = []
         self.risk = 0.0
         self.deadline_ms = 0
-        self.looks = 0
         self.seen = 0
         """Blocks judged."""
-        self.hour = _NEVER
-        """Event-hour whose volume the volume evidence already holds."""
-        self.voted = _NEVER
-        """Event-hour of the last block that taught the calibration."""
+        self.hour = -1
+        """Event-hour of the last block judged (the latest one)."""
+        self.pending = 0.0
+        """Volume of that hour as last seen, learned when the hour is over."""
+        self.day_blocks = 0
+        """Blocks judged in that hour's day."""
+        self.shape = 0
+        """Which parts of the channels the account's gateway passes on."""
+        self.mismatches = 0
+        """Blocks in a row with another shape."""
         self.watch = True
 
     @classmethod
@@ -80,21 +92,31 @@ class Mind:
         if len(self.notes) > NOTES_MAX:
             del self.notes[0]
 
+    def evidence_of(self, kind: int) -> tuple[float, ...]:
+        """Accumulators of one kind."""
+        return ZERO if self.evidence is None else self.evidence[kind]
+
+    @property
+    def suspicion(self) -> float:
+        """The strongest kind's evidence: 1 opens an episode."""
+        return 0.0 if self.evidence is None else max(map(strength, self.evidence))
+
     def pack(self) -> bytes:
         """Bytes of this mind; equal minds give equal bytes."""
-        flags = 0
+        flags = _WATCHED if self.watch else 0
         parts = [b"", self.models.pack()]
         if self.evidence is not None:
             flags |= _HAS_EVIDENCE
             parts.append(_EVIDENCE.pack(*(m for row in self.evidence for m in row)))
-        if self.last is not None:
-            flags |= _HAS_LAST
-            parts.append(_LAST.pack(*self.last))
+        if self.run is not None:
+            flags |= _HAS_RUN
+            parts.append(_RUN.pack(*msgspec.structs.astuple(self.run)))
         if self.notes or self.episodes or any(self.counts):
             flags |= _HAS_CASE
             parts.append(_ENCODER.encode(_Case(self.notes, self.episodes, self.counts)))
-        flags |= 8 if self.watch else 0
-        parts[0] = _HEAD.pack(FORMAT, flags, self.looks, self.seen, self.hour & 0xFFFFFFFF, self.risk, self.deadline_ms, self.voted)
+        parts[0] = _HEAD.pack(
+            FORMAT, flags, self.mismatches, self.shape, self.day_blocks, self.seen, self.hour, self.pending, self.risk, self.deadline_ms
+        )
         return b"".join(parts)
 
     @classmethod
@@ -106,27 +128,24 @@ class Mind:
             CodecError: the bytes do not decode.
         """
         mind = cls()
+        if data and data[0] > FORMAT:
+            raise NewerFormatError(f"mind format {data[0]}; this program reads {FORMAT}", next_step="upgrade this worker")
         try:
-            version, flags, mind.looks, mind.seen, hour, mind.risk, mind.deadline_ms, mind.voted = _HEAD.unpack_from(data)
-            if version > FORMAT:
-                raise NewerFormatError(f"mind format {version}; this program reads {FORMAT}", next_step="upgrade this worker")
-            mind.hour = hour - (1 << 32) if hour >= 1 << 31 else hour
-            mind.watch = bool(flags & 8)
+            (
+                _, flags, mind.mismatches, mind.shape, mind.day_blocks, mind.seen, mind.hour, mind.pending, mind.risk, mind.deadline_ms,
+            ) = _HEAD.unpack_from(data)  # fmt: skip
+            mind.watch = bool(flags & _WATCHED)
             mind.models, at = AccountModels.unpack(data, _HEAD.size)
             if flags & _HAS_EVIDENCE:
                 flat = _EVIDENCE.unpack_from(data, at)
                 at += _EVIDENCE.size
                 mind.evidence = [flat[i : i + len(TILTS)] for i in range(0, len(flat), len(TILTS))]
-            if flags & _HAS_LAST:
-                mind.last = _LAST.unpack_from(data, at)
-                at += _LAST.size
+            if flags & _HAS_RUN:
+                mind.run = Run(*_RUN.unpack_from(data, at))
+                at += _RUN.size
             if flags & _HAS_CASE:
                 case = _CASE.decode(data[at:])
                 mind.notes, mind.episodes, mind.counts = case.notes, case.episodes, case.counts
         except (struct.error, msgspec.MsgspecError) as err:
             raise CodecError(f"packed mind does not decode: {err}") from None
         return mind
-
-    def evidence_of(self, kind: int) -> tuple[float, ...]:
-        """Accumulators of one kind."""
-        return ZERO if self.evidence is None else self.evidence[kind]

@@ -26,14 +26,14 @@ CREATE TABLE IF NOT EXISTS {{database}}.alerts
     (
         feature LowCardinality(String),
         unit LowCardinality(String),
-        window_s UInt32,
+        window_s Int32,
         observed Float64,
         expected_low Float64,
         expected_high Float64,
         baseline LowCardinality(String),
         tail_probability Float64,
         contribution Float64
-    ) COMMENT 'Per feature: expected range, observed value, how unlikely, share of the decision; unfold with ARRAY JOIN explanation',
+    ) COMMENT 'Per feature: expected range, observed value, how unlikely, share of the decision (window_s: 0 one block, −1 the whole life); unfold with ARRAY JOIN explanation',
     techniques Array(LowCardinality(String)) COMMENT 'MITRE ATLAS and ATT&CK, OWASP ids',
     evidence Nested
     (

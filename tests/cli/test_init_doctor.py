@@ -104,7 +104,7 @@ def test_reset_state_empties_frames_and_state_only(command: Program, broker: str
     names = [f"{unique}.{name}" for name in ("frames", "state", "alerts", "requests")]
     producer = cluster.producer()
     for name in names:
-        producer.send(name, b"x", partition=0)
+        producer.send(name, b"x", key=b"k", partition=0)
     producer.flush(30)
     commit(cluster, f"{unique}.ingest", f"{unique}.requests")
 

@@ -11,6 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from pipeline.devstack import apache_kafka as kafka_module
 from pipeline.devstack.broker import embedded_broker
+from pipeline.devstack.probes import tcp_answers
 from pipeline.devstack.processes import NotInstalledError, ProcessGroup
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def test_both_brokers_resume_a_group_at_its_commit(broker: str, unique: str) -> 
 
 def test_apache_kafka_makes_no_topics_by_itself(apache_kafka: str, unique: str) -> None:
     """A typo in a topic's name is an error, as on a production cluster, not a new topic."""
-    producer = Producer({"bootstrap.servers": apache_kafka, "message.timeout.ms": 1_000})
+    producer = Producer({"bootstrap.servers": apache_kafka, "message.timeout.ms": 500})
     errors: list[KafkaError | None] = []
     producer.produce(unique, b"x", on_delivery=lambda error, _: errors.append(error))
     producer.flush(DEADLINE_S)
@@ -158,14 +159,16 @@ def test_apache_kafka_compacts_a_topic_that_asks_for_it(apache_kafka: str, uniqu
         time.sleep(0.3)
 
 
-def test_apache_kafka_comes_back_after_kill_9(own_kafka: ApacheKafka, unique: str) -> None:
+def test_apache_kafka_comes_back_after_kill_9(kafka_node: ApacheKafka, unique: str) -> None:
     """A killed node has, after its restart at the same address, every record it acknowledged."""
-    _create(own_kafka.bootstrap_servers, unique, 2)
-    before = _produce(own_kafka.bootstrap_servers, unique, [(i % 2, b"", b"%d" % i) for i in range(1_000)])
-    own_kafka.kill()
-    assert not own_kafka.child.running
-    own_kafka.start()
-    found = _read_all(own_kafka.bootstrap_servers, unique, 2)
+    _create(kafka_node.bootstrap_servers, unique, 2)
+    before = _produce(kafka_node.bootstrap_servers, unique, [(i % 2, b"", b"%d" % i) for i in range(1_000)])
+    try:
+        kafka_node.kill()
+        assert not tcp_answers(int(kafka_node.bootstrap_servers.rpartition(":")[2]))
+    finally:
+        kafka_node.start()
+    found = _read_all(kafka_node.bootstrap_servers, unique, 2)
     assert sorted((p, o) for p, o, _, _ in found) == sorted(before)
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+import pipeline
 from pipeline.base.errors import DependencyError, UnavailableError
 from pipeline.devstack.processes import NotInstalledError, ProcessGroup, free_port, on_free_port
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(pipeline.__file__).resolve().parents[1]
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 STUBBORN = [
     sys.executable,

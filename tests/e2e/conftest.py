@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+import urllib.error
+import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -165,6 +167,17 @@ class Flow:
                 pytest.fail(f"{what}: {'a role ended' if dead else 'not within the deadline'}\n{logs}")
             time.sleep(0.2)  # a poll of outside processes, bounded by the deadline
 
+    @staticmethod
+    def get(port: int, path: str) -> str:
+        """What a role's health server says, or empty while it does not listen."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            return error.read().decode()
+        except OSError:
+            return ""
+
     def stored_sums(self) -> Sums:
         """`account_hourly` in the form of `Played.sums`."""
         rows = self.query(
@@ -220,8 +233,10 @@ class Flow:
 def make_flow(processes: ProcessGroup, clickhouse: EmbeddedClickHouse, unique: str) -> Callable[..., Flow]:
     """Makes a `Flow` on a given broker, with topics and tables in place."""
 
-    def make(bootstrap: str, **options: object) -> Flow:
+    def make(bootstrap: str, before_init: Callable[[Flow], None] | None = None, **options: object) -> Flow:
         flow = Flow(processes, bootstrap, clickhouse, unique, **options)  # type: ignore[arg-type]
+        if before_init is not None:
+            before_init(flow)
         flow.init()
         return flow
 

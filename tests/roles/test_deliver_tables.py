@@ -30,7 +30,7 @@ ALERT = Alert(
     raised_at_ms=HOUR_MS + 2_000, requests=2**40, input_tokens=5, output_tokens=6,
     explanation=[
         Explanation("requests_per_hour", "1/h", 3_600, 900.0, 2.5, 40.0, "own", 1e-9, 0.75),
-        Explanation("template_share", "share", 86_400, 0.9, 0.0, 0.2, "cohort", 0.001, 0.25),
+        Explanation("template_share", "share", -1, 0.9, 0.0, 0.2, "cohort", 0.001, 0.25),
     ],
     techniques=["AML.T0021", "T1585"], evidence=[EvidenceEvent("e1", HOUR_MS + 7, "conv", "3:99")], recommended_action="verify",
     detector_version="0.1", requests_before=11, output_tokens_before=12,

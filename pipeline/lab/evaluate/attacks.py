@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipeline.lab.evaluate.arrivals import DAY_MS, Arrivals, Pace, exactly, ordered, riding, steady
+from pipeline.lab.evaluate.arrivals import Arrivals, Pace, exactly, riding, steady
 from pipeline.lab.evaluate.marginals import SLOTS, TextKind
 from pipeline.lab.evaluate.voices import Voice, joined
 from pipeline.lab.evaluate.weather import NEW_MODEL
@@ -19,7 +19,7 @@ from pipeline.lab.evaluate.wording import paraphrasers, templates
 from pipeline.lab.evaluate.world import PEOPLE_PACE, Desk, Part
 from pipeline.lab.simulate.identity import COUNTRIES, PLANS, draw_keys, draw_network
 from pipeline.lab.simulate.outcomes import Failures
-from pipeline.lab.simulate.traffic import CHAT_MODELS, EMBEDDING_MODEL
+from pipeline.lab.simulate.traffic import CHAT_MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,13 +75,13 @@ class Strength:
         return 2.0 ** np.linspace(0, 4, 64) if self.ramp == "doubling" else np.ones(64)
 
 
-def draw_strength(dice: Dice) -> Strength:
+def draw_strength(dice: Dice, longest_days: float = 10.0) -> Strength:
     """Draw all knobs; again when the account would exceed `_MOST_EVENTS`."""
     while True:
         found = Strength(
             requests=round(dice.log_uniform(300, 50_000)),
             share=dice.log_uniform(0.05, 1.0),
-            days=dice.log_uniform(0.5, 10.0),
+            days=dice.log_uniform(0.5, longest_days),
             timing=dice.pick(("human", "flat")),
             new=dice.flip(0.5),
             ramp=dice.pick(("none", "none", "linear", "doubling")),
@@ -432,17 +432,3 @@ ATTACKS: dict[str, Attack] = {
 COVERS = ("chat_product", "solo_developer", "team_key", "one_language_product", "support_rag", "ci_agent", "one_topic_product", "failover_client")
 """Lives that an attacker's account leads beside the attack."""
 
-
-def split_by_time(parts: list[Part], first_ms: int, last_ms: int) -> tuple[int, int]:
-    """Attack requests and all requests between two moments, of all parts."""
-    attack = sum(int(((p.arrivals.times >= first_ms) & (p.arrivals.times <= last_ms)).sum()) for p in parts if p.attack)
-    every = sum(int(((p.arrivals.times >= first_ms) & (p.arrivals.times <= last_ms)).sum()) for p in parts)
-    return attack, every
-
-
-def days_of(strength: Strength) -> int:
-    """Length of the attack in ms."""
-    return int(strength.days * DAY_MS)
-
-
-__all__ = ["ATTACKS", "COVERS", "EMBEDDING_MODEL", "TEXTS", "Attack", "Scene", "Strength", "draw_strength", "ordered"]

@@ -112,6 +112,9 @@ class Marginals:
         self.tenants = tenants
         self.groups = groups
         self.reuse = reuse
+        self._rhythms: dict[tuple[object, ...], list[Tenant]] = {}
+        self._texts: dict[tuple[object, ...], list[Group]] = {}
+        self._languages: dict[Split, list[str]] = {}
 
     def rhythms(self, split: Split, *, swing: tuple[float, float] = (0.0, 9.0), days: tuple[int, int] = (5, 14)) -> list[Tenant]:
         """Tenants of a half with a daily swing and a number of active days in these ranges.
@@ -120,9 +123,13 @@ class Marginals:
             SettingsError: the data has none.
         """
         low, high = swing
+        known = self._rhythms.get((split, swing, days))
+        if known is not None:
+            return known
         found = [t for t in self.tenants if t.split == split and low <= t.swing <= high and days[0] <= t.days <= days[1]]
         if not found:
             raise SettingsError(f"no tenant of the {split} half with daily swing {swing} and {days} active days in the {self.name} data")
+        self._rhythms[split, swing, days] = found
         return found
 
     def texts(self, split: Split, kind: TextKind, language: str | None = None) -> list[Group]:
@@ -131,14 +138,22 @@ class Marginals:
         Raises:
             SettingsError: the data has none.
         """
+        known = self._texts.get((split, kind, language))
+        if known is not None:
+            return known
         found = [g for g in self.groups if g.kind == kind and g.split == split and (language is None or g.language == language)]
         if not found:
             raise SettingsError(f"no {kind} texts of the {split} half in {language or 'any language'} in the {self.name} data")
+        self._texts[split, kind, language] = found
         return found
 
     def languages(self, split: Split) -> list[str]:
         """Languages that people of this half write."""
-        return sorted({g.language for g in self.groups if g.kind == TextKind.PEOPLE and g.split == split and g.language != "code"})
+        found = self._languages.get(split)
+        if found is None:
+            people = (g for g in self.groups if g.kind == TextKind.PEOPLE and g.split == split and g.language != "code")
+            found = self._languages[split] = sorted({g.language for g in people})
+        return found
 
 
 def chars_per_token(language: str) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
+from functools import cache
 
 _KEY = b"stillwatch.evaluate.split.1"
 """Changing it would make every tuned figure worthless: what was judged by would have been tuned on."""
@@ -22,6 +23,7 @@ class Split(StrEnum):
     JUDGE = "judge"
 
 
+@cache
 def side(kind: str, name: str) -> Split:
     """Return the half that `name` belongs to; `kind` (tenant, text, template, paraphraser) keeps name spaces apart.
 

@@ -15,7 +15,7 @@ from pipeline.lab.evaluate.marginals import QUANTILES
 from pipeline.lab.evaluate.table import EVENT
 from pipeline.lab.simulate.dice import scatter
 from pipeline.lab.simulate.outcomes import Failures, choose, limited, outcomes
-from pipeline.lab.simulate.traffic import EMBEDDING_MODEL, MODELS
+from pipeline.lab.simulate.traffic import MODELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -259,7 +259,3 @@ def _endpoints(events: NDArray[np.void], context: Context, network: Network, has
     events["asn"] = np.array([context.asn(a) for a in addresses], np.int32)[inverse]
     events["agent"] = symbols.many(network.agents)[((hashes >> np.uint64(7)) % np.uint64(len(network.agents))).astype(np.int64)]
 
-
-def embeddings_only(models: tuple[tuple[str, float], ...]) -> bool:
-    """Whether nothing but embeddings is asked for."""
-    return all(name == EMBEDDING_MODEL for name, _ in models)

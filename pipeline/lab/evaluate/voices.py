@@ -60,6 +60,12 @@ class Scribe:
             self._flush()
         return np.arange(first, self.count, dtype=np.int32)
 
+    def tokens(self) -> NDArray[np.int32]:
+        """Tokens of every text so far."""
+        if len(self._tokens) > 1:
+            self._tokens = [np.concatenate(self._tokens)]
+        return self._tokens[0] if self._tokens else np.zeros(0, np.int32)
+
     def _flush(self) -> None:
         if self._waiting:
             self._prints.append(fingerprint(self._waiting))
@@ -68,10 +74,7 @@ class Scribe:
     def finish(self) -> Said:
         """Fingerprint what is left."""
         self._flush()
-        return Said(
-            np.concatenate(self._prints) if self._prints else fingerprint([]),
-            np.concatenate(self._tokens) if self._tokens else np.zeros(0, np.int32),
-        )
+        return Said(np.concatenate(self._prints) if self._prints else fingerprint([]), self.tokens())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

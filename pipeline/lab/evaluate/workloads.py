@@ -1,0 +1,126 @@
+"""Workloads with permanent ids. An id names a population for ever; what changes gets a new id.
+
+`standard` is what promises are judged on. The others look closer at one thing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline.base.errors import SettingsError
+from pipeline.lab.evaluate.attacks import ATTACKS
+from pipeline.lab.evaluate.benign import BENIGN
+from pipeline.lab.evaluate.population import Builder, Plan
+from pipeline.lab.evaluate.split import Split
+from pipeline.lab.evaluate.tenants import PER_SHARD, tenant_shard, tenants_of
+from pipeline.lab.evaluate.weather import KINDS
+
+if TYPE_CHECKING:
+    from pipeline.lab.evaluate.marginals import Marginals
+    from pipeline.lab.evaluate.table import Shard
+
+
+class Workload(NamedTuple):
+    """One id.
+
+    Attributes:
+        shards: (tune, judge) populations of it by default.
+        ordinary: ordinary accounts per shard.
+        rounds: how often each attack archetype plays per shard.
+        probe, forests: measure these on it too.
+    """
+
+    id: str
+    meaning: str
+    shards: tuple[int, int]
+    ordinary: int = 400
+    rounds: int = 1
+    attacks: tuple[str, ...] | None = None
+    benign: tuple[str, ...] = ()
+    weather: tuple[str, ...] | None = None
+    controls: bool = True
+    swap: str = ""
+    sybils: int = 0
+    doubling_days: float = 0.0
+    days: int = 14
+    probe: bool = False
+    forests: bool = False
+
+    def count(self, marginals: Marginals, split: Split) -> int:
+        """Shards of a half."""
+        if self.id == "tenants":
+            return -(-len(tenants_of(marginals, split)) // PER_SHARD)
+        return self.shards[split is Split.JUDGE]
+
+    def plan(self, split: Split) -> Plan:
+        """What one shard holds."""
+        names = tuple(a.name for a in ATTACKS.values() if split is Split.JUDGE or not a.judge_only)
+        names = names if self.attacks is None else self.attacks
+        return Plan(
+            ordinary=self.ordinary,
+            attacks=names * self.rounds,
+            controls=self.controls,
+            benign=self.benign,
+            weather=self.weather,
+            days=self.days,
+            swap=self.swap,
+            sybils=self.sybils,
+            doubling_days=self.doubling_days,
+        )
+
+    def build(self, marginals: Marginals, split: Split, number: int, *, keep_texts: bool = False) -> Shard:
+        """Play one shard."""
+        if self.id == "tenants":
+            return tenant_shard(self.id, marginals, split, number)
+        return Builder(self.id, marginals, split, number, self.plan(split), keep_texts=keep_texts).build()
+
+
+def _contamination(percent: int) -> Workload:
+    """Attackers as a share of all accounts, a third of them sybils of one organisation and card."""
+    ordinary = 380
+    attackers = round(ordinary * percent / (100 - percent))
+    names = tuple(ATTACKS) * (-(-attackers // len(ATTACKS)))
+    return Workload(
+        f"contamination.{percent}",
+        f"{percent} % of the accounts attack, a third of those are sybils",
+        (2, 4),
+        ordinary=ordinary,
+        attacks=names[:attackers],
+        controls=False,
+        sybils=attackers // 3,
+    )
+
+
+_ALL: tuple[Workload, ...] = (
+    Workload("smoke", "a minute's look: few accounts, four attacks, a week", (1, 1), ordinary=40, days=7, weather=("outage",),
+             attacks=("template_sweep", "cot_harvest", "bulk_drain", "parameter_probe")),
+    Workload("standard", "what promises are judged on: every benign archetype, every attack with a control at its scale, weather", (6, 20),
+             ordinary=900, rounds=2, probe=True, forests=True),
+    Workload("tenants", "every tenant unmodified, once (the busiest with fewer bursts), its alerts listed by name", (0, 0)),
+    Workload("swap.text", "every attack's choreography with benign text", (1, 2), ordinary=200, rounds=2, swap="text"),
+    Workload("swap.choreography", "benign choreography at the attacks' scale with attack text", (1, 2), ordinary=200, rounds=2, swap="choreography"),
+    *(_contamination(p) for p in (0, 1, 5, 20)),
+    *(Workload(f"ramp.{d}", f"every attack ramps up, doubling every {d} days", (1, 2), ordinary=300, rounds=2, doubling_days=float(d), days=28)
+      for d in (3, 10, 30)),
+    *(Workload(f"shift.{w}", f"nobody attacks; {w.replace('_', ' ')} moves everybody", (2, 6), ordinary=500, attacks=(), weather=(w,)) for w in KINDS),
+    *(Workload(f"benign.{n}", f"{n.replace('_', ' ')} accounts only, no attack", (1, 2), ordinary=300, attacks=(), benign=(n,)) for n in BENIGN),
+    *(Workload(f"attack.{n}", f"thirty {n.replace('_', ' ')} attacks with controls", (1, 2), ordinary=300, attacks=(n,) * 30) for n in ATTACKS),
+)  # fmt: skip
+
+WORKLOADS: dict[str, Workload] = {w.id: w for w in _ALL}
+"""Every workload by id."""
+
+JUDGE_SUITE = ("standard", "tenants", "swap.text", "swap.choreography")
+"""What `evaluate run` plays when no workload is named."""
+
+
+def workload(name: str) -> Workload:
+    """Look one up.
+
+    Raises:
+        SettingsError: no such id.
+    """
+    found = WORKLOADS.get(name)
+    if found is None:
+        raise SettingsError(f"workload {name!r}: no such id", next_step="`stillwatch evaluate list` shows them")
+    return found

@@ -1,0 +1,363 @@
+"""The ingest role: request records in, frames and dead letters out, and a commit only for what is durable.
+
+One session: a consumer, a producer, a framer. After anything that may have torn the order of what was produced the whole
+session is thrown away, and the next one starts from the commit; what is then produced twice, detect recognises by its position.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from pipeline.base.errors import DependencyError, LineageError, UnavailableError
+from pipeline.events.outputs import DeadLetter, encode
+from pipeline.intake import FrameOut, Framer, FramingConfig, Limits, Rejection, read_batch
+from pipeline.ports import metrics
+from pipeline.ports.broker import TopicPartition
+from pipeline.ports.kafka import KafkaBroker
+from pipeline.ports.logs import get_logger
+from pipeline.roles.health import STARTING
+from pipeline.roles.lifecycle import crash_point
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Sequence
+
+    from pipeline.base.settings import Settings
+    from pipeline.intake import Batch
+    from pipeline.ports.broker import Broker, Message, TopicInfo
+    from pipeline.roles.health import Health
+
+READ_S = 0.05
+"""Longest wait for a record before the framer is asked what is due."""
+COMMIT_EVERY_S = 0.5
+LOOK_EVERY_S = 1.0
+"""Pause between two looks at lag, readiness and the reachability of the cluster."""
+IDENTITY_EVERY_S = 10.0
+"""Pause between two checks that the source topic is still the one we began with."""
+DRAIN_S = 20.0
+"""How long acknowledgements may take when a partition or the process goes."""
+MAX_OUTSTANDING = 64
+"""Frames on their way at most; beyond, nothing is read: 64 MB."""
+FIRST_WAIT_S, MAX_WAIT_S = 0.5, 10.0
+CLUSTER, INPUT = "kafka", "input"
+_LOG = get_logger(__name__)
+
+
+def warm() -> None:
+    """Compile every kernel, so that the first batch after joining the group is not late."""
+    record = b'{"event_id":"e","occurred_at_ms":1,"account_id":"a","operation":"chat","model":"m","status":200,"prompt":"x"}'
+    framer = Framer(FramingConfig("warm", "warm", 1))
+    framer.assign(0, -1)
+    framer.add(0, [0], [-1], read_batch([record], [-1], Limits()), 0, 0.0)
+    framer.flush()
+
+
+def run_ingest(settings: Settings, stop: threading.Event, health: Health, broker: Broker | None = None) -> None:
+    """Run until `stop` is set: then drain, commit, leave the group. While the cluster is out of reach, wait and go on.
+
+    Args:
+        settings: everything.
+        stop: asks for the drain.
+        health: told what the role waits for.
+        broker: the cluster; by default the one of the settings.
+
+    Raises:
+        DependencyError: a topic is missing, or the cluster refuses us.
+        LineageError: the source topic was recreated or truncated, or the frames topic has another partition count.
+        UnavailableError: the cluster did not acknowledge the drain.
+    """
+    broker = broker or KafkaBroker(settings.kafka)
+    wait_s = FIRST_WAIT_S
+    while not stop.is_set():
+        session: _Session | None = None
+        try:
+            session = _Session(settings, broker, health)
+            health.holds(STARTING)
+            session.run(stop)
+        except UnavailableError as err:
+            if session is not None:
+                session.abandon()
+                if stop.is_set() or session.moved:
+                    wait_s = FIRST_WAIT_S
+            if stop.is_set():
+                raise
+            health.waits(CLUSTER, err.message)
+            _LOG.warning("cluster.unavailable", reason=err.message, retry_in_s=wait_s)
+            stop.wait(wait_s)
+            wait_s = min(2 * wait_s, MAX_WAIT_S)
+        except BaseException:
+            if session is not None:
+                session.abandon()
+            raise
+
+
+class _Session:
+    """From joining the group to leaving it, or to the first failure."""
+
+    def __init__(self, settings: Settings, broker: Broker, health: Health) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._health = health
+        self._topic = settings.requests_topic
+        self._limits = Limits.of(settings.ingest)
+        self._source = self._look_at_topics()
+        self._framer = Framer(
+            FramingConfig(
+                self._topic,
+                self._source.topic_id,
+                settings.kafka.frames_partitions,
+                settings.ingest.frame_events,
+                settings.ingest.linger_ms / 1000,
+                settings.ingest.idle_frame_s,
+            )
+        )
+        self._committed: dict[int, int] = {}
+        self._share = _BadShare(settings.ingest.bad_share_window)
+        self._committed_at = self._looked_at = 0.0
+        self._identified_at = time.monotonic()
+        self._abandoned = False
+        self.moved = False
+        """Whether anything was committed: then the cluster was there, and the next wait is short."""
+        self._producer = broker.producer()
+        self._consumer = broker.consumer(settings.group("ingest"))
+        self._consumer.subscribe([self._topic], self._assigned, self._revoked)
+
+    def _look_at_topics(self) -> TopicInfo:
+        source = self._broker.topic(self._topic)
+        if source is None:
+            raise DependencyError(f"no topic {self._topic}", next_step="create it, or run `stillwatch init --dev`")
+        for name in ("frames", "deadletter"):
+            topic = self._settings.topic(name)
+            info = self._broker.topic(topic)
+            if info is None:
+                raise DependencyError(f"no topic {topic}", next_step="run `stillwatch init`")
+            if name == "frames" and info.partitions != self._settings.kafka.frames_partitions:
+                raise LineageError(
+                    f"{topic} has {info.partitions} partitions, kafka.frames_partitions is {self._settings.kafka.frames_partitions}",
+                    location=topic,
+                    next_step=f"set kafka.frames_partitions to {info.partitions}, or start afresh under a new prefix",
+                )
+        return source
+
+    # ---- the loop
+
+    def run(self, stop: threading.Event) -> None:
+        """Read, frame, produce, commit until `stop`; then drain and leave the group."""
+        while not stop.is_set():
+            messages: list[Message] = []
+            if self._framer.outstanding() >= MAX_OUTSTANDING:
+                self._producer.poll(READ_S)
+            else:
+                messages = self._consumer.read(1, READ_S)
+                if messages:  # and whatever else has arrived by now
+                    messages += self._consumer.read(self._settings.ingest.batch_records - 1, 0.0)
+            now_s = time.monotonic()
+            self._take(messages, now_s)
+            self._skip_lost()
+            self._send(self._framer.due(now_s))
+            self._producer.poll()
+            if now_s - self._committed_at >= COMMIT_EVERY_S:
+                self._committed_at = now_s
+                self._commit()
+            if now_s - self._looked_at >= LOOK_EVERY_S:
+                self._looked_at = now_s
+                self._look(now_s)
+        self._drain()
+        self._consumer.close()
+        self._producer.abandon()
+
+    def abandon(self) -> None:
+        """Throw everything away: nothing more is produced on purpose, nothing is committed."""
+        self._abandoned = True
+        self._producer.abandon()
+        self._consumer.close()
+        for source in self._framer.positions():
+            self._forget(source)
+
+    def _take(self, messages: Sequence[Message], now_s: float) -> None:
+        by_source: dict[int, list[Message]] = {}
+        for message in messages:
+            by_source.setdefault(message.partition() or 0, []).append(message)
+        positions = self._framer.positions()
+        for source, records in sorted(by_source.items()):
+            if source not in positions:  # revoked while it was on its way
+                continue
+            offsets = [record.offset() or 0 for record in records]
+            stamps = [record.timestamp() for record in records]
+            appended = [ms if kind else -1 for kind, ms in stamps]
+            batch = read_batch([record.value() for record in records], appended, self._limits)
+            self._framer.add(source, offsets, appended, batch, 0, now_s)
+            self._reject(source, offsets, appended, batch)
+            metrics.count("stillwatch_records_total", len(records), role="ingest", topic=self._topic)
+
+    def _reject(self, source: int, offsets: list[int], appended: list[int], batch: Batch) -> None:
+        bad = 0
+        for offset, ms, result in zip(offsets, appended, batch.results, strict=True):
+            if isinstance(result, Rejection):
+                bad += 1
+                self._dead_letter(source, offset, ms, result)
+        self._share.add(len(offsets), bad)
+
+    def _dead_letter(self, source: int, offset: int, timestamp_ms: int, rejection: Rejection) -> None:
+        letter = DeadLetter(
+            source_topic=self._topic,
+            source_partition=source,
+            source_offset=offset,
+            record_timestamp_ms=timestamp_ms,
+            reason=rejection.reason.value,
+            json_path=rejection.json_path,
+            message=rejection.message,
+            size=rejection.size,
+            sha256=rejection.sha256,
+            fields=rejection.fields,
+        )
+        self._framer.hold(source, offset)
+        self._producer.send(
+            self._settings.topic("deadletter"),
+            encode(letter),
+            key=f"{source}:{offset}".encode(),
+            on_ack=lambda _partition, _offset: self._framer.release(source, offset),
+        )
+        metrics.count("stillwatch_rejects_total", reason=rejection.reason.value)
+
+    def _send(self, frames: Sequence[FrameOut]) -> None:
+        topic = self._settings.topic("frames")
+        for frame in frames:
+            self._producer.send(topic, frame.value, partition=frame.partition, on_ack=self._acknowledge(frame))
+            metrics.count("stillwatch_frames_total", role="ingest")
+            metrics.count("stillwatch_events_total", frame.rows, role="ingest")
+
+    def _acknowledge(self, frame: FrameOut) -> Callable[[int, int], None]:
+        return lambda _partition, _offset: self._framer.acked(frame)
+
+    def _commit(self) -> None:
+        """Commit what is acknowledged. A refusal means the group has moved on: the partitions are about to be revoked."""
+        due = {source: offset for source, offset in self._framer.committable().items() if offset > self._committed.get(source, -1)}
+        if not due or self._consumer.down_reason():
+            return
+        crash_point("ingest:after-produce")
+        if self._consumer.commit({TopicPartition(self._topic, source): offset for source, offset in due.items()}, self._source.topic_id):
+            self._committed.update(due)
+            self.moved = True
+        else:
+            _LOG.info("commit.refused", partitions=sorted(due))
+
+    def _drain(self) -> None:
+        self._send(self._framer.flush())
+        self._producer.flush(DRAIN_S)
+        self._commit()
+
+    # ---- the group
+
+    def _assigned(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where to start each partition: at the commit, or at the oldest record; what retention ate in between is lost."""
+        self._check_identity()
+        committed = self._consumer.committed(partitions)
+        starts = {}
+        for tp in partitions:
+            low = self._consumer.low_watermark(tp)
+            commit = committed.get(tp)
+            if commit is not None and commit.note and commit.note != self._source.topic_id:
+                raise self._recreated(f"commits of {tp.partition} belong to topic id {commit.note}")
+            position = commit.offset - 1 if commit is not None else -1
+            self._framer.assign(tp.partition, position)
+            if commit is not None:
+                self._committed[tp.partition] = commit.offset
+            starts[tp] = max(position + 1, low)
+            self._lose(tp.partition, starts[tp] - 1)
+        _LOG.info("partitions.assigned", partitions=sorted(tp.partition for tp in partitions))
+        return starts
+
+    def _revoked(self, partitions: list[TopicPartition], lost: bool) -> None:  # noqa: FBT001 - the port's signature
+        if not lost and not self._abandoned:
+            self._drain()
+        for tp in partitions:
+            self._framer.revoke(tp.partition)
+            self._committed.pop(tp.partition, None)
+            self._forget(tp.partition)
+        _LOG.info("partitions.revoked", partitions=sorted(tp.partition for tp in partitions), lost=lost)
+
+    def _forget(self, source: int) -> None:
+        self._health.watchdog.forget(self._watched(source))
+        metrics.forget("stillwatch_consumer_lag", role="ingest", topic=self._topic, partition=str(source))
+
+    def _skip_lost(self) -> None:
+        """Retention overtook us, or the log is not the one we read before."""
+        for tp in self._consumer.take_out_of_range():
+            position = self._framer.positions().get(tp.partition)
+            if position is None:
+                continue
+            low = self._consumer.low_watermark(tp)
+            if low <= position + 1:
+                raise self._recreated(f"partition {tp.partition} ends before offset {position + 1}, which was read already")
+            self._lose(tp.partition, low - 1)
+            self._consumer.seek(tp, low)
+
+    def _lose(self, source: int, to_offset: int) -> None:
+        gone = to_offset - self._framer.positions()[source]
+        if gone > 0:
+            self._framer.lose(source, to_offset)
+            metrics.gauge("stillwatch_source_gap", gone, partition=str(source), kind="lost")
+            _LOG.error("source.lost", partition=source, offsets=gone, reason="retention removed them before they were read")
+
+    # ---- is it still what we began with, and how does it do
+
+    def _check_identity(self) -> None:
+        self._identified_at = time.monotonic()
+        info = self._broker.topic(self._topic)
+        if info is None or info.topic_id != self._source.topic_id:
+            raise self._recreated(f"its id is {info.topic_id if info else 'gone'}, it was {self._source.topic_id}")
+
+    def _recreated(self, how: str) -> LineageError:
+        return LineageError(
+            f"{self._topic} is not the topic that was read before: {how}",
+            location=self._topic,
+            next_step="restore it; or start with a new prefix, or reset this one with `stillwatch init --reset-state`",
+        )
+
+    def _watched(self, source: int) -> str:
+        return f"ingest {self._topic}[{source}]"
+
+    def _look(self, now_s: float) -> None:
+        down = self._consumer.down_reason()
+        if down:
+            self._health.waits(CLUSTER, down)
+        else:
+            self._health.holds(CLUSTER)
+            if now_s - self._identified_at >= IDENTITY_EVERY_S:
+                self._check_identity()
+        limit = self._settings.ingest.bad_share_limit
+        if self._share.value > limit:
+            self._health.waits(INPUT, f"{self._share.value:.0%} of the last {self._share.window} records rejected (limit {limit:.0%})")
+        else:
+            self._health.holds(INPUT)
+        for source, position in self._framer.positions().items():
+            lag = max(self._consumer.known_end(TopicPartition(self._topic, source)) - position - 1, 0)
+            metrics.gauge("stillwatch_consumer_lag", lag, role="ingest", topic=self._topic, partition=str(source))
+            self._health.watchdog.progress(self._watched(source), position, pending=lag > 0 and not down)
+
+
+class _BadShare:
+    """Share of rejected records among the last `window`, to the accuracy of a batch; records not yet seen count as good."""
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self._batches: deque[tuple[int, int]] = deque()
+        self._records = self._bad = 0
+
+    def add(self, records: int, bad: int) -> None:
+        """One batch."""
+        self._batches.append((records, bad))
+        self._records += records
+        self._bad += bad
+        while self._records - self._batches[0][0] >= self.window:
+            gone, gone_bad = self._batches.popleft()
+            self._records -= gone
+            self._bad -= gone_bad
+
+    @property
+    def value(self) -> float:
+        """The share, 0–1."""
+        return self._bad / max(self._records, self.window)

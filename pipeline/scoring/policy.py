@@ -1,0 +1,118 @@
+"""Policy: findings become episodes, episodes become alerts and their revisions. Times are event time, from the blocks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pipeline.events.alert import TECHNIQUES, Alert, Kind
+from pipeline.scoring.episode import Episode, alert_id
+from pipeline.scoring.explain import Reason, explain, headline
+from pipeline.scoring.kinds import KINDS
+from pipeline.scoring.levels import Level
+
+if TYPE_CHECKING:
+    from pipeline.features.kernel import Blocks
+    from pipeline.scoring.mind import Mind
+    from pipeline.scoring.prior import Spread
+
+DETECTOR_VERSION = "1"
+_HOUR_MS = 3_600_000
+_UPDATE_MS = 6 * _HOUR_MS
+_GROWTH = 1.25
+_SUPPORTS = 1.5
+"""A block whose best joint score is at least this keeps an episode from being quiet."""
+
+
+class Finding(NamedTuple):
+    """A kind whose evidence crossed the bar in this block."""
+
+    kind: int
+    reasons: list[Reason]
+
+
+class Policy:
+    """See the module. Keeps no state of its own."""
+
+    def __init__(self, cooldown_h: float, spreads: dict[str, Spread]) -> None:
+        self._quiet_ms = int(cooldown_h * _HOUR_MS)
+        self._spreads = spreads
+
+    def judge(self, mind: Mind, findings: list[Finding], support: float, blocks: Blocks, k: int, account_id: str) -> list[Alert]:
+        """Open an episode, or bring the open one up to date."""
+        if mind.episodes:
+            return self._go_on(mind, findings, support, blocks, k, account_id)
+        return self._open(mind, findings[0], len(findings), blocks, k, account_id) if findings else []
+
+    def _open(self, mind: Mind, finding: Finding, fires: int, blocks: Blocks, k: int, account_id: str) -> list[Alert]:
+        kind = KINDS[finding.kind]
+        mind.counts[finding.kind] += 1
+        closed = int(blocks.closed_ms[k])
+        now = tuple(blocks.totals[k].tolist())
+        level = any(isinstance(reason.source, Level) for reason in finding.reasons)
+        if mind.run is not None:
+            first, start = mind.run.first_ms, (mind.run.requests, mind.run.input_tokens, mind.run.output_tokens)
+        elif level:
+            first, start = int(blocks.opened_ms[k]), (0, 0, 0)  # the whole life is what stands out
+        else:
+            first, start = int(blocks.opened_ms[k]), (now[0] - int(blocks.requests[k]), now[1], now[2])
+        agreeing = sum(reason.score >= 2.0 for reason in finding.reasons)
+        reasons = explain(blocks.vector[k].tolist(), finding.reasons, self._spreads)
+        episode = Episode(
+            kind=kind.value, alert_id=alert_id(account_id, kind, mind.counts[finding.kind]), revision=1,
+            opened_ms=closed, first_seen_ms=first, last_seen_ms=closed, raised_ms=closed,
+            start=start, now=now, before=now, fires=fires, reported=(0, 0, 0), confidence=min(0.6 + 0.1 * agreeing, 0.95),
+            headline="", explanation=reasons, events=list(mind.notes),
+        )  # fmt: skip
+        mind.notes = []
+        mind.episodes = [episode]
+        return [self._revision(account_id, mind, "opened", closed)]
+
+    def _go_on(self, mind: Mind, findings: list[Finding], support: float, blocks: Blocks, k: int, account_id: str) -> list[Alert]:
+        episode = mind.episodes[0]
+        closed = int(blocks.closed_ms[k])
+        if not findings and not support >= _SUPPORTS:
+            return []
+        episode.now = tuple(blocks.totals[k].tolist())
+        episode.last_seen_ms = max(episode.last_seen_ms, closed)
+        episode.fires += len(findings)
+        mind.deadline_ms = episode.last_seen_ms + self._quiet_ms
+        mind.risk = episode.risk
+        risk_class, severity, requests = episode.reported
+        worse = episode.risk_class > risk_class or episode.severity > severity
+        grown = closed - episode.raised_ms >= _UPDATE_MS and episode.requests >= _GROWTH * requests
+        if not worse and not grown:
+            return []
+        if findings:
+            episode.explanation = explain(blocks.vector[k].tolist(), findings[0].reasons, self._spreads) or episode.explanation
+        episode.revision += 1
+        return [self._revision(account_id, mind, "updated", closed)]
+
+    def expire(self, account_id: str, mind: Mind, now_ms: int) -> list[Alert]:
+        """Close the open episode if its quiet time ended at or before `now_ms`."""
+        if not mind.episodes or mind.deadline_ms > now_ms:
+            return []
+        mind.episodes[0].revision += 1
+        alert = self._revision(account_id, mind, "closed", mind.deadline_ms)
+        mind.episodes = []
+        mind.evidence = mind.run = None
+        mind.deadline_ms = 0
+        mind.risk = 0.0
+        mind.watch = False
+        return [alert]
+
+    def _revision(self, account_id: str, mind: Mind, state: Literal["opened", "updated", "closed"], raised_ms: int) -> Alert:
+        e = mind.episodes[0]
+        kind = Kind(e.kind)
+        e.raised_ms = raised_ms
+        e.reported = (e.risk_class, e.severity, e.requests)
+        hours = (e.last_seen_ms - e.first_seen_ms) / _HOUR_MS
+        e.headline = headline(kind, e.requests, e.output_tokens, hours, e.explanation)
+        mind.risk = e.risk
+        mind.deadline_ms = e.last_seen_ms + self._quiet_ms
+        return Alert(
+            alert_id=e.alert_id, revision=e.revision, state=state, subject_type="account", subject_id=account_id, account_ids=[account_id],
+            kind=kind, headline=e.headline, severity=e.severity, risk=e.risk, confidence=e.confidence, first_seen_ms=e.first_seen_ms,
+            last_seen_ms=e.last_seen_ms, raised_at_ms=raised_ms, requests=e.requests, input_tokens=e.input_tokens,
+            output_tokens=e.output_tokens, explanation=e.explanation, techniques=list(TECHNIQUES[kind]), evidence=list(e.events),
+            recommended_action=e.action, detector_version=DETECTOR_VERSION, requests_before=e.before[0], output_tokens_before=e.before[2],
+        )  # fmt: skip
