@@ -19,8 +19,10 @@ class Channel(IntEnum):
     STRUCTURE = 1
     SHIFT = 2
     FORM = 3
-    ELICITATION = 4
-    FRICTION = 5
+    REGULARITY = 4
+    REUSE = 5
+    ELICITATION = 6
+    FRICTION = 7
 
 
 CHANNELS = tuple(Channel)
@@ -33,14 +35,14 @@ _COMMON_LEVEL = 4.0
 """Errors and refusals: all accounts are alike, and the cohort's mean is worth four blocks."""
 _CLIP = 2.5
 """A more surprising value is learned as if it were this far out: a burst does not become usual by being a burst."""
-_HEAD = struct.Struct("<B")
+_HEAD = struct.Struct("<H")
 _MOMENTS = struct.Struct("<Hdd")
 _DRIFT = struct.Struct("<Iddddd")
 _DRIFT_BIT = 1 << len(CHANNELS)
 
 
 def _new_drift() -> drift.PageHinkley:
-    return drift.PageHinkley(min_instances=20, delta=0.25, threshold=25.0, alpha=0.999)
+    return drift.PageHinkley(min_instances=20, delta=0.25, threshold=100.0, alpha=0.999)
 
 
 class AccountModels:
@@ -98,7 +100,7 @@ class AccountModels:
         self._own = self._common = self._drift = None
 
     def pack(self) -> bytes:
-        """The numbers of every model, at most 154 bytes."""
+        """The numbers of every model, at most 191 bytes."""
         mask = 0
         parts = [b""]
         for channel in CHANNELS:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 ROLES = ("ingest", "detect", "deliver")
 INIT_S = 60.0
-READY_S = 90.0  # a first start without cached kernels compiles them
+READY_S = 180.0  # a first start without cached kernels compiles them, in two processes at once
 GRACE_S = 30.0
 POLL_S = 0.1
 SCRAPE_S = 2.0
@@ -209,6 +209,7 @@ def demo_stack(
     with only_settings(file):
         stack = DemoStack(group, file, load_settings())
         stack.init()
+        say("starting ingest, detect and deliver …")
         stack.start_roles()
         ports = ", ".join(f"{role} http://{LOOPBACK}:{port}" for role, port in stack.ports.items())
         say(f"health and metrics     {ports}")

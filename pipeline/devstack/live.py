@@ -5,6 +5,8 @@ Alerts are printed as they arrive at the webhook receiver, above the moving line
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +16,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.features.catalogue import FEATURES, INDEX
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,10 +25,12 @@ if TYPE_CHECKING:
 
     from pipeline.devstack.receiver import Delivery
 
+_LOGARITHM = re.compile(r"ln\((?:(1\+)(\w+)|(\w+/\w+))\)")  # not ln(x) alone: that is a spread of logarithms
+_LARGEST_LOGARITHM = 700.0
 PLAIN_EVERY_S = 5.0
 SHOWN_REASONS = 3
 _SEVERITY_STYLE = {1: "cyan", 2: "cyan", 3: "yellow", 4: "red", 5: "bold red"}
-_BASELINES = {"own": "its own past", "cohort": "comparable accounts", "population": "all accounts"}
+_BASELINES = {"own": "its own past", "cohort": "accounts like it", "population": "all accounts"}
 
 
 @dataclass(frozen=True)
@@ -153,10 +159,20 @@ def alert_lines(delivery: Delivery) -> list[str]:
 
 def reason(part: dict[str, Any]) -> str:
     """One line of an alert's explanation."""
-    window = f" over {span(part['window_s'])}" if part["window_s"] else ""
+    name, unit = part["feature"], part["unit"]
+    meaning = FEATURES[INDEX[name]].meaning if name in INDEX else name
+    low, high, observed = (short(plain(part[key], unit)) for key in ("expected_low", "expected_high", "observed"))
+    logarithm = _LOGARITHM.fullmatch(unit)
     baseline = _BASELINES.get(part["baseline"], part["baseline"])
-    expected = f"{short(part['expected_low'])}–{short(part['expected_high'])}"
-    return f"{part['feature']} ({part['unit']}{window}): expected {expected} from {baseline}, observed {short(part['observed'])}"
+    return f"{meaning}: expected {low}–{high} {unit if logarithm is None else logarithm[2] or logarithm[3]} from {baseline}, observed {observed}"
+
+
+def plain(value: float, unit: str) -> float:
+    """A value whose unit is the logarithm of an amount or of a ratio, as the amount or the ratio; others as they are."""
+    logarithm = _LOGARITHM.fullmatch(unit)
+    if logarithm is None or abs(value) > _LARGEST_LOGARITHM:
+        return value
+    return math.expm1(value) if logarithm[1] else math.exp(value)
 
 
 def short(number: float) -> str:

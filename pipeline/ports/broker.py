@@ -150,7 +150,7 @@ class Consumer(Protocol):
         ...
 
     def take_ended(self) -> dict[TopicPartition, int]:
-        """Partitions that were read to their end since the last call, with their next offset (if asked for)."""
+        """Partitions read to their end since the last call and not beyond, with their next offset (if asked for)."""
         ...
 
     def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed]:

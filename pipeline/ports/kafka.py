@@ -268,6 +268,8 @@ class KafkaConsumer:
             err = message.error()
             if err is None:
                 good.append(message)
+                if self._ended:
+                    self._ended.pop(TopicPartition(message.topic() or "", message.partition() or 0), None)
             else:
                 self._note(err, message)
         if good:
@@ -288,6 +290,7 @@ class KafkaConsumer:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """See `ports.broker.Consumer.seek`."""
+        self._ended.pop(partition, None)
         try:
             self._consumer.seek(ck.TopicPartition(*partition, offset))
         except ck.KafkaException as err:

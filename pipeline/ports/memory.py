@@ -172,6 +172,7 @@ class MemoryConsumer:
             self._next[tp] = at + len(taken)
             if taken:
                 self._told.discard(tp)
+                self._ended.pop(tp, None)
             elif self._report_ends and len(batch) < max_records and tp not in self._told:
                 self._told.add(tp)
                 self._ended[tp] = at
@@ -195,6 +196,7 @@ class MemoryConsumer:
         """See `ports.broker.Consumer.seek`."""
         self._next[partition] = offset
         self._told.discard(partition)
+        self._ended.pop(partition, None)
 
     def take_out_of_range(self) -> list[TopicPartition]:
         """See `ports.broker.Consumer.take_out_of_range`."""

@@ -27,12 +27,13 @@ PARTS: dict[Channel, tuple[Part, ...]] = {
     Channel.STRUCTURE: (
         Part("template_repeat", 8.0, root=True),
         Part("prefix_repeat", 8.0, root=True),
-        Part("prompt_length_sd", -5.0),
         Part("task_share", 10.0),
         Part("similarity", 10.0),
     ),
     Channel.SHIFT: (Part("shift_fast", 20.0),),
-    Channel.FORM: (Part("output_length", 4.0), Part("output_ratio", 2.0), Part("cached_share", -6.0)),
+    Channel.FORM: (Part("output_length", 4.0), Part("output_ratio", 2.0)),
+    Channel.REGULARITY: (Part("output_length_sd", -7.0), Part("prompt_length_sd", -5.0)),
+    Channel.REUSE: (Part("cached_share", -7.0),),  # upwards: less is read from the provider's cache
     Channel.ELICITATION: (Part("marker_share", 10.0), Part("logprobs_share", 5.0)),
     Channel.FRICTION: (Part("error_share", 15.0), Part("refused_share", 30.0), Part("tiny_share", 15.0), Part("lists_share", 40.0)),
 }

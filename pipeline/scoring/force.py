@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = 1
-CHANGE_GRID = Grid(0.5, 10.1)
-JOINT_GRID = Grid(0.5, 10.1)
-"""Below 0.5 nothing agrees with anything: one bin."""
+CHANGE_GRID = Grid(1.0, 10.6)
+JOINT_GRID = Grid(1.0, 10.6)
+"""Below 1 nothing agrees with anything: one bin, so that many small agreements do not add up."""
 _NORMAL = NormalDist()
 _AGREE = 1.0
 _LIMITED, _ERRORS = INDEX["limited_share"], INDEX["error_share"]

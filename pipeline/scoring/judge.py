@@ -99,8 +99,8 @@ class Judge:
     def decide(self, prepared: Prepared, k: int, blocks: Blocks, mind: Mind, account_id: str) -> list[Alert]:
         """Judge block k: models learn, evidence moves, policy speaks. Blocks of one account must come in closing order.
 
-        1. the clock of the account: a new hour lets the models learn the last one's volume;
-        2. River scores the block on each channel;
+        1. the clock of the account: in a new hour the volume of the last one is scored and learned;
+        2. River scores the block on each other channel;
         3. kinds' joint scores move the evidence;
         4. a look, if the account has doubled;
         5. policy: what fired becomes an alert or its next revision;
@@ -110,9 +110,11 @@ class Judge:
         closed = int(blocks.closed_ms[k])
         requests = int(blocks.requests[k])
         mind.seen += 1
-        new_hour = self._turn(mind, closed // HOUR_MS)  # 1
+        before = mind.hour
+        volume = self._turn(mind, closed // HOUR_MS)  # 1
+        new_hour = mind.hour > before
         values = prepared.channels[at]
-        scores = self._scores(mind, values, prepared.shapes[at], requests)  # 2
+        scores = self._scores(mind, values, volume, prepared.shapes[at], requests)  # 2
         joint = _joint(scores, prepared.quiet[at], limited=prepared.limited[at])
         findings = self._change(mind, joint, scores)  # 3
         look = prepared.looks[at]
@@ -133,26 +135,36 @@ class Judge:
             mind.notes = []
         return alerts
 
-    def _turn(self, mind: Mind, hour: int) -> bool:
+    def _turn(self, mind: Mind, hour: int) -> float:
+        """Let the account's clock reach `hour` → the score of the hour that is now over, once; NaN otherwise.
+
+        Volume votes once an hour, with the hour's total as far as its blocks told it: inside an hour it would say the same
+        thing at every block.
+        """
         if hour <= mind.hour:
             mind.day_blocks += 1
-            return False
+            return math.nan
         first = mind.hour < 0
-        if not first and not math.isnan(mind.pending) and not mind.episodes and mind.run is None:
-            mind.models.learn(Channel.VOLUME, mind.pending, mind.models.score(Channel.VOLUME, mind.pending))
-        mind.pending = math.nan
         mind.day_blocks = 0 if first or hour // _DAY_HOURS > mind.hour // _DAY_HOURS else mind.day_blocks + 1
         mind.hour = hour
-        return True
+        value, mind.pending = mind.pending, math.nan
+        if math.isnan(value):
+            return math.nan
+        models = mind.models
+        ready = models.seen(Channel.VOLUME) >= _READY
+        score = 0.0 if self.settings.constant_scores else models.score(Channel.VOLUME, value)
+        if not mind.episodes and mind.run is None:
+            models.learn(Channel.VOLUME, value, score if ready else 0.0)
+        return score if ready else math.nan
 
-    def _scores(self, mind: Mind, values: list[float], shape: int, requests: int) -> list[float]:
+    def _scores(self, mind: Mind, values: list[float], volume: float, shape: int, requests: int) -> list[float]:
         """River's score of each channel; NaN where the value is missing, of another shape, or the past too short."""
         if mind.shape == 0:
             mind.shape = shape
         odd = shape ^ mind.shape
         shrink = math.sqrt(min(requests, _FULL) / _FULL)  # small blocks are noisier than the models' deviation says
-        out = []
-        for channel in CHANNELS:
+        out = [volume]
+        for channel in CHANNELS[1:]:
             value = values[channel]
             if math.isnan(value) or odd & SHAPE_OF[channel] or mind.models.seen(channel) < _READY:
                 out.append(math.nan)

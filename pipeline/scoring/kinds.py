@@ -32,27 +32,27 @@ class Signature(NamedTuple):
 SIGNATURES: tuple[Signature, ...] = (
     Signature(
         Kind.REASONING_ELICITATION, 0.2,
-        Channel.ELICITATION, (Channel.FORM, Channel.SHIFT, Channel.VOLUME), False,
+        Channel.ELICITATION, (Channel.FORM, Channel.SHIFT, Channel.REGULARITY, Channel.REUSE, Channel.VOLUME), False,
         Level.ELICITATION, (Level.PACE, Level.VOLUME),
     ),
     Signature(
         Kind.LIMIT_EVASION, 0.2,
-        Channel.FRICTION, (Channel.FORM, Channel.SHIFT, Channel.VOLUME), True,
+        Channel.FRICTION, (Channel.FORM, Channel.SHIFT, Channel.REGULARITY, Channel.REUSE, Channel.VOLUME), True,
         Level.LIMITS, (Level.PACE, Level.VOLUME, Level.IDENTITIES),
     ),
     Signature(
         Kind.PROBING, 0.2,
-        Channel.FRICTION, (Channel.FORM, Channel.SHIFT, Channel.STRUCTURE, Channel.VOLUME), False,
+        Channel.FRICTION, (Channel.FORM, Channel.SHIFT, Channel.STRUCTURE, Channel.REGULARITY, Channel.REUSE, Channel.VOLUME), False,
         Level.FRICTION, (Level.PACE, Level.VOLUME),
     ),
     Signature(
         Kind.SYSTEMATIC_DISTILLATION, 0.2,
-        Channel.STRUCTURE, (Channel.FORM, Channel.SHIFT, Channel.VOLUME), False,
+        Channel.STRUCTURE, (Channel.FORM, Channel.SHIFT, Channel.REGULARITY, Channel.REUSE, Channel.VOLUME), False,
         Level.STRUCTURE, (Level.PACE,),
     ),
     Signature(
         Kind.BULK_EXTRACTION, 0.2,
-        Channel.FORM, (Channel.SHIFT, Channel.VOLUME, Channel.STRUCTURE), False,
+        Channel.FORM, (Channel.SHIFT, Channel.REGULARITY, Channel.REUSE, Channel.STRUCTURE, Channel.VOLUME), False,
         Level.FORM, (Level.PACE,),
     ),
 )  # fmt: skip

@@ -66,13 +66,13 @@ GRIDS: dict[Level, Grid] = {
     Level.IDENTITIES: Grid(0.0, 12.8),
 }
 FLOORS: dict[Level, float] = {
-    Level.PACE: 5.0,  # about 150 requests a day since sign-up
+    Level.PACE: 6.0,  # about 400 requests a day since sign-up
     Level.VOLUME: -np.inf,
     Level.FORM: -np.inf,
     Level.STRUCTURE: -np.inf,
     Level.ELICITATION: 0.15,
     Level.LIMITS: 0.03,
-    Level.FRICTION: 0.15,
+    Level.FRICTION: 0.45,
     Level.IDENTITIES: -np.inf,
 }
 """Effect size beside significance: below this a level does not speak, however rare it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 
 import msgspec
@@ -67,8 +68,8 @@ class Mind:
         """Blocks judged."""
         self.hour = -1
         """Event-hour of the last block judged (the latest one)."""
-        self.pending = 0.0
-        """Volume of that hour as last seen, learned when the hour is over."""
+        self.pending = math.nan
+        """Volume of that hour as last seen, scored and learned when the hour is over."""
         self.day_blocks = 0
         """Blocks judged in that hour's day."""
         self.shape = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import threading
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from pipeline.base.errors import UnavailableError
 from pipeline.base.settings import load_settings
 from pipeline.devstack.demo import new_secret, only_settings, settings_toml, totals
 from pipeline.devstack.feed import Feed
-from pipeline.devstack.live import Progress, View, alert_lines, reason, short, span
+from pipeline.devstack.live import Progress, View, alert_lines, plain, reason, short, span
 from pipeline.devstack.readback import MUST_CATCH, Outcome, Revision, Sent, attackers, flagged, judge
 from pipeline.devstack.receiver import Delivery
 from pipeline.lab.simulate import AttackSpec, Faults, Label, Scenario
@@ -81,12 +82,12 @@ def delivery(*, verified: bool = True, state: str = "opened") -> Delivery:
         "output_tokens": 5_600_000,
         "explanation": [
             {
-                "feature": "output_tokens",
-                "unit": "tokens",
+                "feature": "tokens_hour",
+                "unit": "ln(1+tokens)",
                 "window_s": 3600,
-                "observed": 91_000.0,
-                "expected_low": 120.0,
-                "expected_high": 900.0,
+                "observed": math.log1p(91_000),
+                "expected_low": math.log1p(120),
+                "expected_high": math.log1p(900),
                 "baseline": "own",
                 "tail_probability": 1e-9,
                 "contribution": 0.8,
@@ -111,7 +112,7 @@ def test_an_alert_says_what_was_expected_observed_and_gone() -> None:
     text = shown([delivery()])
     assert "acct[1]" in text
     assert "drains [volume]" in text
-    assert "output_tokens (tokens over 1 h): expected 120–900 from its own past, observed 91 k" in text
+    assert "tokens in this event-hour so far: expected 120–900 tokens from its own past, observed 91 k" in text
     assert "gone so far: 1,234 requests, 5.6 M output tokens" in text
     assert "webhook verified" in text
 
@@ -158,10 +159,20 @@ def test_durations_have_peoples_units(seconds: float, text: str) -> None:
     assert span(seconds) == text
 
 
-def test_a_value_without_a_window_has_none() -> None:
-    """A feature over no window says only its unit."""
-    part = {**delivery().body["data"]["explanation"][0], "window_s": 0, "baseline": "cohort"}
-    assert reason(part).startswith("output_tokens (tokens): expected 120–900 from comparable accounts")
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [(math.log1p(99), "ln(1+requests)", 99), (math.log(0.5), "ln(out/in)", 0.5), (0.25, "share", 0.25), (1.3, "ln(ms)", 1.3)],
+)
+def test_logarithms_are_taken_back_for_people(value: float, unit: str, shown: float) -> None:
+    """An amount or a ratio is shown as itself; a share, and a spread of logarithms (`ln(ms)`), are what they are."""
+    assert plain(value, unit) == pytest.approx(shown)
+
+
+def test_a_feature_nobody_has_described_keeps_its_name() -> None:
+    """An alert of a newer detector is still readable."""
+    part = {**delivery().body["data"]["explanation"][0], "feature": "moon_phase", "unit": "share", "observed": 0.5, "baseline": "cohort"}
+    assert reason(part).startswith("moon_phase: expected")
+    assert reason(part).endswith("share from accounts like it, observed 0.5")
 
 
 # ---- verdict

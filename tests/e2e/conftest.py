@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.accounts.book import Book
 from pipeline.base.settings import DetectSettings, KafkaSettings, Settings
-from pipeline.devstack.processes import module_argv
+from pipeline.devstack.processes import free_port, module_argv
 from pipeline.events.alert import Alert, decode_alert
 from pipeline.events.frame import decode_frame
 from pipeline.lab.simulate import Tally, simulate
@@ -79,6 +79,7 @@ class Flow:
     frames_partitions: int = FRAMES_PARTITIONS
     requests_partitions: int = REQUESTS_PARTITIONS
     started: int = 0
+    ports: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         kafka = KafkaSettings(
@@ -131,9 +132,14 @@ class Flow:
         """Start `stillwatch run ROLE`; `crash` names a crash point `ROLE:POINT:N`."""
         self.started += 1
         extra = {"STILLWATCHTEST_CRASH": crash} if crash else {}
-        return self.processes.start(
-            f"{role}-{self.started}", module_argv("pipeline.cli", "run", role), env={**self.env, **extra, **env}, grace_s=30
-        )
+        name, port = f"{role}-{self.started}", free_port()
+        self.ports[name] = port
+        extra["STILLWATCH_HTTP__PORT"] = str(port)
+        return self.processes.start(name, module_argv("pipeline.cli", "run", role), env={**self.env, **extra, **env}, grace_s=30)
+
+    def ready(self, child: Child) -> bool:
+        """Whether a role says it is ready."""
+        return self.get(self.ports[child.name], "/readyz").startswith("ok")
 
     def produce(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         """Append (key, value) records to the requests topic, partitioned by key → how many."""

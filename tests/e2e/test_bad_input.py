@@ -94,10 +94,10 @@ def test_each_bad_record_is_a_dead_letter_and_the_text_goes_nowhere(run: Flow) -
         assert found[2 * number] == (reason, path, len(value), digest, run.settings.requests_topic, 0), name
     for child in roles:
         child.stop()
-    _assert_absent(run, roles)
+    _assert_absent(run)
 
 
-def _assert_absent(run: Flow, roles: list[object]) -> None:
+def _assert_absent(run: Flow) -> None:
     needle = CANARY.encode()
     topics = [f"{run.prefix}.{name}" for name in ("frames", "state", "alerts", "rollups", "deadletter", "risk", "outbox", "evidence")]
     seen = 0
@@ -126,11 +126,8 @@ def test_too_many_bad_records_make_ingest_unready_and_requeue_reads_an_original_
     """Above the configured share `/readyz` says so; `deadletter requeue` appends the original, which is rejected again."""
     flow = make_flow(apache_kafka, requests_partitions=1)
     flow.produce((b"k", b"rubbish %d" % i) for i in range(300))
-    from pipeline.devstack.processes import free_port  # noqa: PLC0415 - one test needs a known port
-
-    port = free_port()
-    ingest = flow.role("ingest", STILLWATCH_HTTP__PORT=str(port))
-    flow.until("ingest says why it is not ready", lambda: "rejected" in flow.get(port, "/readyz"), 60, [ingest])
+    ingest = flow.role("ingest", STILLWATCH_INGEST__BAD_SHARE_WINDOW="100")
+    flow.until("ingest says why it is not ready", lambda: "rejected" in flow.get(flow.ports[ingest.name], "/readyz"), 60, [ingest])
     text = flow.command("deadletter", "requeue", f"{flow.settings.requests_topic}:0:7")
     assert "1 appended" in text
     appended = [m.value() for m in flow.records(flow.settings.requests_topic)]

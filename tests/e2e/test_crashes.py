@@ -102,6 +102,7 @@ def test_a_role_killed_at_each_crash_point_and_at_random(
         flow.until("some progress", partial(_lag_at_most, flow, victim, max(target, 1)), alive=[child])
         child.kill()
     last = flow.role(victim)
+    flow.until("the last one is ready", partial(flow.ready, last), 60, [last])
     flow.until("everything counted", lambda: flow.settled(played), 180, [last, *others.values()])
     flow.until("rollups and alerts delivered", lambda: _lag(flow, "deliver") == 0, 60, [last, *others.values()])
     _stop([last, *others.values()])

@@ -60,7 +60,7 @@ class _Door(BaseHTTPRequestHandler):
         self._pass_on()
 
     def _pass_on(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self._body()
         public = self.path == "/ping"
         scheme, _, credentials = self.headers.get("Authorization", "").partition(" ")
         user, _, password = base64.b64decode(credentials).decode().partition(":") if scheme == "Basic" else ("", "", "")
@@ -68,7 +68,7 @@ class _Door(BaseHTTPRequestHandler):
             self._answer(403, {"X-ClickHouse-Exception-Code": "516"}, b"Code: 516. AUTHENTICATION_FAILED")
             return
         self.seen.add(user)
-        dropped = {"authorization", "host", "connection", "content-length"}
+        dropped = {"authorization", "host", "connection", "content-length", "transfer-encoding"}
         headers = {key: value for key, value in self.headers.items() if key.lower() not in dropped}
         connection = http.client.HTTPConnection(self.behind.host, self.behind.port, timeout=60)
         try:
@@ -78,6 +78,16 @@ class _Door(BaseHTTPRequestHandler):
             self._answer(answer.status, kept, answer.read())
         finally:
             connection.close()
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
 
     def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.send_response(status)
@@ -250,6 +260,7 @@ def test_traffic_reaches_clickhouse(stack: Stack) -> None:
     while count == 0 and time.monotonic() < deadline:
         answer = stack.once("cli", "query", "SELECT sum(requests) AS requests FROM account_hourly", "--format", "json")
         count = int(json.loads(answer.splitlines()[-1])["requests"])
+        assert all(child.running for child in stack.roles.values()), [child.log_tail(3) for child in stack.roles.values()]
     assert count > 0
 
 

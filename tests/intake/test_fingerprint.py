@@ -1,3 +1,5 @@
+# ruff: noqa: RUF001 - other languages have other letters
+
 import re
 from collections import Counter
 from itertools import pairwise
@@ -70,7 +72,7 @@ def test_script_and_language(script: Script) -> None:
 
 
 def test_every_phrase_sets_its_marker() -> None:
-    """Each phrase in the list is found in running text, in capitals where there are any, at the start and at the end."""
+    """Each phrase in the list is found in running text, alone, at the end and over wide spaces."""
     for marker, phrases in PHRASES.items():
         for phrase in phrases:
             said = phrase.replace("#", "25")
@@ -86,8 +88,12 @@ def test_markers_are_words_not_letters() -> None:
 
 def test_case_space_and_look_alikes_are_folded() -> None:
     """Capitals, runs of white space, invisible characters, full-width letters and curly quotes do not make another prompt."""
-    plain = "Let's think: what is \"it\" - said the old man"
-    variants = ["LET'S  THINK:\u00a0what is “it” – said the old man", "Let’s think\uff1a what\u200b is \"it\" — said the o\u00adld man", "Ｌet's think: what is \"it\" - said the old man"]  # fmt: skip
+    plain = "Let's think: what is 'it' - said the old man"
+    variants = [
+        "LET'S  THINK:\u00a0what is \u2018it\u2019 \u2013 said the old man",
+        "Let\u2019s think\uff1a what\u200b is 'it' \u2014 said the o\u00adld man",
+        "\uff2cet's think: what is 'it' - said the old man\n",
+    ]
     rows = fingerprint([plain, *variants])
     for name in ("sketch", "template", "prefix", "suffix", "markers", "script"):
         assert (rows[name] == rows[name][0]).all(), name
@@ -104,7 +110,13 @@ TEMPLATES = {
     "suffix": "{} Let us give the final answer in one word",
     "template": "{} sat there.\nQuestion: {} What follows?\nOptions: {}",
 }
-PAYLOADS = ["The heron flies at dawn", "Markets fell by 3 percent. Nobody knows why", "a tale of two rivers,\nretold", "Ключевая ставка", "水の音"]
+PAYLOADS = [
+    "The heron flies at dawn",
+    "Markets fell by 3 percent. Nobody knows why",
+    "a tale of two rivers,\nretold",
+    "Ключевая ставка",
+    "水の音",
+]
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
@@ -126,7 +138,7 @@ def test_different_texts_have_different_hashes() -> None:
 def test_sketches_estimate_the_cosine_of_profiles() -> None:
     """Over many pairs of texts, the error of the estimate is unbiased and as small as 128 dimensions promise."""
     rng = np.random.default_rng(5)
-    words = "river bridge stone heron water quiet dawn market answer question model reason table winter letter garden".split()
+    words = ["river", "bridge", "stone", "heron", "water", "quiet", "dawn", "market", "answer", "model", "reason", "winter", "letter"]
     texts = []
     for _ in range(60):
         base = list(rng.choice(words, 60))

@@ -78,7 +78,7 @@ class Place:
                 self.error = err
 
         self.stop.clear()
-        self._thread = threading.Thread(target=run)
+        self._thread = threading.Thread(target=run, daemon=True)
         self._thread.start()
 
     def end(self) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import orjson
+import pytest
 
 from pipeline.base.errors import DependencyError
 from pipeline.base.settings import Settings
@@ -27,7 +28,7 @@ from pipeline.roles.health import Health
 from pipeline.roles.lifecycle import CRASH_ENV
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pipeline.devstack.clickhouse import EmbeddedClickHouse
     from pipeline.devstack.processes import ProcessGroup
@@ -170,6 +171,22 @@ def environment(settings: Settings, webhooks: list[dict[str, object]]) -> dict[s
     }
 
 
+@pytest.fixture
+def start() -> Iterator[Callable[[Settings], Worker]]:
+    """Start workers; whatever becomes of the test, they end with it."""
+    workers: list[Worker] = []
+
+    def start(settings: Settings) -> Worker:
+        workers.append(Worker(settings))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.stop.set()
+    for worker in workers:
+        worker.join()
+
+
 def until(reached: Callable[[], bool], what: str) -> None:
     """Wait for something that another process or thread does."""
     deadline = time.monotonic() + DEADLINE_S
@@ -193,7 +210,7 @@ class Worker:
             except BaseException as err:  # noqa: BLE001 - handed to the test
                 self.error = err
 
-        self._thread = threading.Thread(target=run)
+        self._thread = threading.Thread(target=run, daemon=True)
         self._thread.start()
 
     def end(self) -> None:
@@ -231,10 +248,12 @@ def test_killed_between_insert_and_commit_nothing_counts_twice(
         assert successor.stop() == 0, successor.log_tail()
 
 
-def test_clickhouse_gone_and_back_loses_nothing(tansu: str, own_clickhouse: EmbeddedClickHouse, unique: str) -> None:
+def test_clickhouse_gone_and_back_loses_nothing(
+    tansu: str, own_clickhouse: EmbeddedClickHouse, unique: str, start: Callable[[Settings], Worker]
+) -> None:
     """While ClickHouse is dead the role waits, unready, and reads on when it is back; every row counts once."""
     place = make(tansu, own_clickhouse, unique)
-    worker = Worker(place.settings)
+    worker = start(place.settings)
     place.write(range(50), 1, alerts=2)
     until(place.caught_up, "the first part")
     own_clickhouse.child.kill()
@@ -248,13 +267,15 @@ def test_clickhouse_gone_and_back_loses_nothing(tansu: str, own_clickhouse: Embe
     worker.end()
 
 
-def test_a_second_worker_shares_and_takes_over(apache_kafka: str, clickhouse: EmbeddedClickHouse, unique: str) -> None:
+def test_a_second_worker_shares_and_takes_over(
+    apache_kafka: str, clickhouse: EmbeddedClickHouse, unique: str, start: Callable[[Settings], Worker]
+) -> None:
     """A worker that joins and one that leaves in the middle of the stream change nothing in the sums."""
     place = make(apache_kafka, clickhouse, unique)
-    first = Worker(place.settings)
+    first = start(place.settings)
     place.write(range(100), 1, alerts=2)
     until(place.caught_up, "the first part")
-    second = Worker(place.settings)
+    second = start(place.settings)
     place.write(range(100), 2, alerts=2, letters=2)
     until(lambda: second.health.unready_reason() == "", "the second has started")
     until(place.caught_up, "the second part")
@@ -265,23 +286,27 @@ def test_a_second_worker_shares_and_takes_over(apache_kafka: str, clickhouse: Em
     second.end()
 
 
-def test_missing_topics_are_an_error_with_the_next_step(tansu: str, clickhouse: EmbeddedClickHouse, unique: str) -> None:
+def test_missing_topics_are_an_error_with_the_next_step(
+    tansu: str, clickhouse: EmbeddedClickHouse, unique: str, start: Callable[[Settings], Worker]
+) -> None:
     """Before `init` the role ends with the command to run, instead of waiting for ever."""
     place = make(tansu, clickhouse, unique)
     broken = place.settings.model_copy(
         update={"prefix": f"{unique}x", "clickhouse": place.settings.clickhouse.model_copy(update={"database": unique})}
     )
-    worker = Worker(broken)
+    worker = start(broken)
     worker.join()
     assert isinstance(worker.error, DependencyError)
     assert f"{unique}x" in str(worker.error)
     assert "stillwatch doctor" in str(worker.error)
 
 
-def test_without_the_schema_the_role_refuses(tansu: str, clickhouse: EmbeddedClickHouse, unique: str) -> None:
+def test_without_the_schema_the_role_refuses(
+    tansu: str, clickhouse: EmbeddedClickHouse, unique: str, start: Callable[[Settings], Worker]
+) -> None:
     """A database that was never migrated is an error with the command to run."""
     settings = Settings(prefix=unique, kafka={"bootstrap_servers": tansu}, clickhouse={"host": clickhouse.host, "port": clickhouse.port})
-    worker = Worker(settings)
+    worker = start(settings)
     worker.join()
     assert isinstance(worker.error, DependencyError)
     assert "stillwatch init" in str(worker.error)

@@ -1,0 +1,28 @@
+"""The instrument that promises are judged by: workloads with permanent ids, counting rules, baselines, an oracle, a report.
+
+How to read it, and what it does not show: `docs/evaluation.md`. Method: `DETECTION.md` 7.
+"""
+
+from pipeline.lab.evaluate.page import closing, page
+from pipeline.lab.evaluate.report import encode_figures
+from pipeline.lab.evaluate.run import Order
+from pipeline.lab.evaluate.split import Split
+from pipeline.lab.evaluate.suite import play, read_run, record
+from pipeline.lab.evaluate.windows import WindowOrder, windows, windows_closing
+from pipeline.lab.evaluate.workloads import JUDGE_SUITE, WORKLOADS
+
+__all__ = [
+    "JUDGE_SUITE",
+    "WORKLOADS",
+    "Order",
+    "Split",
+    "WindowOrder",
+    "closing",
+    "encode_figures",
+    "page",
+    "play",
+    "read_run",
+    "record",
+    "windows",
+    "windows_closing",
+]

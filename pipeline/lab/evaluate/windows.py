@@ -1,0 +1,332 @@
+"""The paper's protocol (arXiv 2606.05725): windows of prompts, some of them an attacker's, beside many benign groups.
+
+Each benign group is a sort of customer: one language, one topic, one template. A window is compared with the same customer's
+own past (ours, and MMD against the own past) or with one global benign reference (MMD as published). What a global reference
+does to one-language and one-topic customers is the point of the table.
+
+Ours is what the product computes: blocks of 25 prompts through the feature kernel, the detector's channels STRUCTURE and SHIFT,
+standardised by the customer's own past (its spread joined with the cohort's), added up over the window's blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pipeline.detectors.models import Channel
+from pipeline.lab.evaluate.marginals import TextKind
+from pipeline.lab.evaluate.mmd import Reference, unit
+from pipeline.lab.evaluate.run import marginals_of
+from pipeline.lab.evaluate.split import Split
+from pipeline.lab.evaluate.summary import tidy
+from pipeline.lab.evaluate.table import EVENT, Account, Shard
+from pipeline.lab.evaluate.vectors import BLOCK_REQUESTS, block_vectors
+from pipeline.lab.evaluate.voices import Scribe, Writer
+from pipeline.lab.evaluate.wording import paraphrasers, templates
+from pipeline.lab.simulate.dice import Dice, generator
+from pipeline.scoring.channels import channel_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from pipeline.lab.evaluate.marginals import Group, Marginals
+
+SIZES = (100, 200, 1_500)
+SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
+_PAST = 1_000
+_PER_CUSTOMER = 5
+_MMD_EVERY = {100: 5, 200: 5, 1_500: 5}
+"""MMD is slow: it sees one customer in so many."""
+_LEVEL = 0.995
+"""Quantile of benign tune windows at which our bar stands (.5 % by design)."""
+_MMD_LEVEL = 0.95
+_COHORT_BLOCKS = 12.0
+"""How many blocks the cohort's spread counts for beside the own past."""
+_HOUR_MS = 3_600_000
+_STATISTICS = ("stillwatch", "mmd, own past", "mmd, global reference")
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOrder:
+    """What to measure; `per_group` benign windows of 100 and 200 (a fifth of that of 1,500)."""
+
+    data: Path | None = None
+    split: Split = Split.JUDGE
+    per_group: int = 1_000
+    jobs: int = 2
+    sizes: tuple[int, ...] = SIZES
+
+
+class _Task(NamedTuple):
+    """One sort of customer, one window size; `share` 0 is benign."""
+
+    split: Split
+    name: str
+    size: int
+    share: float
+    customers: int
+
+
+class _Scored(NamedTuple):
+    """Statistics of windows: ours [n, 2] before standardisation joined, MMD where it looked."""
+
+    task: _Task
+    ours: list[list[float]]
+    own: list[float]
+    globe: list[float]
+
+
+def _sorts(marginals: Marginals, split: Split) -> dict[str, Callable[[Dice, Writer], NDArray[np.int32]]]:
+    """Benign groups: name → maker of one customer's pool of prompts."""
+
+    def of(kind: TextKind, count: int, language: str | None) -> Callable[[Dice, Writer], NDArray[np.int32]]:
+        def make(dice: Dice, writer: Writer) -> NDArray[np.int32]:
+            groups = dice.some(marginals.texts(split, kind, language), count)
+            return _mixed(dice, [writer.scribe.add(g.draw(dice.rng, writer.requests // len(groups) + 1), g.language) for g in groups])
+
+        return make
+
+    def app(dice: Dice, writer: Writer) -> NDArray[np.int32]:
+        groups: Sequence[Group] = dice.some(marginals.texts(split, TextKind.RECORD), 2)
+        use = dice.pick(templates(split, "app"))
+        pools = [writer.scribe.add([use.fill(t) for t in g.draw(dice.rng, writer.requests // 2 + 1)], g.language) for g in groups]
+        return _mixed(dice, pools)
+
+    found: dict[str, Callable[[Dice, Writer], NDArray[np.int32]]] = {}
+    for language in marginals.languages(split):
+        found[f"one language: {language}"] = of(TextKind.PEOPLE, 4, language)
+    found["one topic: en"] = of(TextKind.PEOPLE, 1, "en")
+    found["one topic: any language"] = of(TextKind.PEOPLE, 1, None)
+    found["retrieval: en"] = of(TextKind.PASSAGE, 1, "en")
+    found["records"] = of(TextKind.RECORD, 1, None)
+    found["templated app"] = app
+    found["in-house tasks"] = of(TextKind.TASK, 1, None)
+    return found
+
+
+def _mixed(dice: Dice, pools: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+    together = np.concatenate(pools)
+    shuffled: NDArray[np.int32] = together[dice.rng.permutation(together.size)]
+    return shuffled
+
+
+def _hostile(marginals: Marginals, split: Split, dice: Dice, writer: Writer) -> NDArray[np.int32]:
+    """One attacker's prompts: data sets, templates, paraphrases, chains of thought, in one of the usual ways."""
+    how = dice.pick(("template", "paraphrase", "dataset", "reasoning"))
+    kind = TextKind.REASONING if how == "reasoning" else TextKind.TASK
+    groups = dice.some(marginals.texts(split, kind), dice.integer(2, 8))
+    words = dice.some(templates(split, "task"), dice.integer(1, 3))
+    pools = []
+    for g in groups:
+        texts = g.draw(dice.rng, writer.requests // len(groups) + 1)
+        if how == "template":
+            texts = [dice.pick(words).fill(t) for t in texts]
+        elif how == "paraphrase":
+            texts = [dice.pick(paraphrasers(split)).apply(dice.rng, t) for t in texts]
+        pools.append(writer.scribe.add(texts, g.language))
+    return _mixed(dice, pools)
+
+
+# ---- one task
+
+
+class _Windows(NamedTuple):
+    """Customers of one task: their past and their windows as text ids."""
+
+    past: NDArray[np.int32]  # [customers, _PAST]
+    windows: NDArray[np.int32]  # [customers, windows, size]
+    prints: NDArray[np.void]
+
+
+def _draw(task: _Task, marginals: Marginals) -> _Windows:
+    scribe = Scribe()
+    sort = _sorts(marginals, task.split)[task.name]
+    per = _PER_CUSTOMER
+    hostile = round(task.share * task.size)
+    past, windows = [], []
+    for number in range(task.customers):
+        dice = Dice(generator(515, SIZES.index(task.size) if task.size in SIZES else 9, round(task.share * 100), number, len(task.name), *task.name.encode()[:24]))
+        own = sort(dice, Writer(scribe, dice, _PAST + per * task.size + 8))
+        past.append(own[:_PAST])
+        rest = own[_PAST : _PAST + per * task.size].reshape(per, task.size).copy()
+        if hostile:
+            bad = _hostile(marginals, task.split, dice, Writer(scribe, dice, per * hostile + 8))
+            for w in range(per):
+                at = dice.rng.permutation(task.size)[:hostile]
+                rest[w, at] = bad[w * hostile : (w + 1) * hostile]
+        windows.append(rest)
+    return _Windows(np.stack(past), np.stack(windows), scribe.finish().prints)
+
+
+def _ours(drawn: _Windows) -> NDArray[np.float64]:
+    """Statistics of every window [customers, windows, channels] before the joint score: sums of standardised blocks over √blocks."""
+    customers, per, size = drawn.windows.shape
+    found = np.zeros((customers, per, 2))
+    for w in range(per):
+        ids = np.concatenate([drawn.past, drawn.windows[:, w]], axis=1)
+        vectors = block_vectors(_as_shard(ids, drawn.prints))
+        values, _ = channel_values(vectors.values.astype(np.float64), np.full(len(vectors.account), BLOCK_REQUESTS, np.int32))
+        values = values[:, [Channel.STRUCTURE, Channel.SHIFT]]
+        order = np.lexsort((np.arange(len(vectors.account)), vectors.account))
+        blocks = values[order].reshape(customers, -1, 2)
+        before = blocks[:, 2 : _PAST // BLOCK_REQUESTS]  # the first blocks have no past of their own
+        after = blocks[:, _PAST // BLOCK_REQUESTS :]
+        found[:, w] = _standardised(before, after)
+    return found
+
+
+def _standardised(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Window means against the own past, in units of the uncertainty of both; the spread joined with the cohort's."""
+    n, k = before.shape[1], after.shape[1]
+    mean, var = np.nanmean(before, axis=1), np.nanvar(before, axis=1, ddof=1)
+    cohort = np.nanmedian(var, axis=0)
+    joint = (n * var + _COHORT_BLOCKS * cohort) / (n + _COHORT_BLOCKS)
+    found: NDArray[np.float64] = (np.nanmean(after, axis=1) - mean) / np.sqrt(joint * (1.0 / n + 1.0 / k))
+    return np.nan_to_num(found)
+
+
+def _as_shard(ids: NDArray[np.int32], prints: NDArray[np.void]) -> Shard:
+    """Customers' prompts as events a second apart, each customer within one hour of event time, so that blocks close by count."""
+    customers, size = ids.shape
+    events = np.zeros(ids.size, EVENT)
+    events["account"] = np.repeat(np.arange(customers), size)
+    events["time"] = 500_000 * _HOUR_MS + np.tile(np.arange(size) * (_HOUR_MS // (size + 1)), customers)
+    events["text"] = ids.reshape(-1)
+    events["status"] = 200
+    for name in ("input", "output", "reasoning", "cached", "max_tokens", "choices", "asn", "logprobs", "stream"):
+        events[name] = -1
+    events["temperature"] = np.nan
+    events = events[np.argsort(events["time"], kind="stable")]
+    nobody = Account(
+        account_id="", organization_id="", plan="", payment="", created_ms=0, country="", language="", archetype="", role="ordinary",
+        tenant="", groups=(), wording=(), hidden=frozenset(),
+    )  # fmt: skip
+    accounts = [nobody] * customers
+    return Shard(
+        workload="windows", split="", number=0, start_ms=0, end_ms=0, accounts=accounts, events=events, symbols=[""], prints=prints,
+        tokens=np.zeros(len(prints), np.int32),
+    )  # fmt: skip
+
+
+def _score(data: Path | None, task: _Task) -> _Scored:
+    marginals = marginals_of(data)
+    drawn = _draw(task, marginals)
+    rng = generator(515, 1, task.size)
+    globe = Reference(_global(marginals, task.split), task.size, rng)
+    own_values, globe_values = [], []
+    for c in range(0, task.customers, _MMD_EVERY.get(task.size, 5)):
+        own = Reference(unit(drawn.prints["sketch"][drawn.past[c]]), task.size, rng)
+        for w in range(_PER_CUSTOMER):
+            window = unit(drawn.prints["sketch"][drawn.windows[c, w]])
+            own_values.append(own.statistic(window))
+            globe_values.append(globe.statistic(window))
+    return _Scored(task, _ours(drawn).reshape(-1, 2).tolist(), own_values, globe_values)
+
+
+def _global(marginals: Marginals, split: Split) -> NDArray[np.float32]:
+    """The published reference: benign prompts of everybody (English conversations mostly, as in public sets)."""
+    dice = Dice(generator(515, 2))
+    scribe = Scribe()
+    for group in dice.some(marginals.texts(split, TextKind.PEOPLE, "en"), 40):
+        scribe.add(group.draw(dice.rng, 100), "en")
+    return unit(scribe.finish().prints["sketch"])
+
+
+# ---- all of it
+
+
+def joint(ours: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Our window score: structure and shift must both speak; the weaker counts twice (conjunction, DETECTION 1)."""
+    ranked = np.sort(ours, axis=1)
+    found: NDArray[np.float64] = (2.0 * ranked[:, 0] + ranked[:, 1]) / 3.0
+    return found
+
+
+def windows(order: WindowOrder, progress: Callable[[str, int, int], None]) -> dict[str, Any]:
+    """Measure → figures: per size and statistic TPR by attacker share and FPR by benign group."""
+    marginals = marginals_of(order.data)
+    other = Split.TUNE if order.split is Split.JUDGE else Split.JUDGE
+    tasks: list[_Task] = []
+    for size in order.sizes:
+        customers = max(2, -(-order.per_group // _PER_CUSTOMER) // (5 if size > 1_000 else 1))
+        few = max(2, customers // 8)
+        for split, count in ((other, max(2, customers // 4)), (order.split, customers)):
+            tasks += [_Task(split, name, size, 0.0, count) for name in _sorts(marginals, split)]
+        tasks += [_Task(order.split, name, size, share, few) for name in _sorts(marginals, order.split) for share in SHARES]
+    tasks.sort(key=lambda t: -t.size * t.customers)
+    done: dict[_Task, _Scored] = {}
+    if order.jobs > 1:
+        with ProcessPoolExecutor(order.jobs, mp_context=get_context("spawn")) as pool:
+            for scored in pool.map(_score, [order.data] * len(tasks), tasks):
+                done[scored.task] = scored
+                progress(f"{scored.task.name}, {scored.task.size} prompts", len(done), len(tasks))
+    else:
+        for task in tasks:
+            done[task] = _score(order.data, task)
+            progress(f"{task.name}, {task.size} prompts", len(done), len(tasks))
+    note = (
+        f"{order.split} half, {marginals.name} texts; bars set on the other half's benign windows (ours at the {_LEVEL:.1%} quantile of all groups "
+        f"together, MMD at {_MMD_LEVEL:.0%} as published); MMD on every fifth customer."
+    )
+    return {"note": note, "sizes": {str(size): _figures(order, other, size, done) for size in order.sizes}}
+
+
+def _values(scored: _Scored, name: str) -> NDArray[np.float64]:
+    if name == "stillwatch":
+        return joint(np.array(scored.ours).reshape(-1, 2))
+    return np.array(scored.own if name.endswith("past") else scored.globe)
+
+
+def _figures(order: WindowOrder, other: Split, size: int, done: dict[_Task, _Scored]) -> dict[str, Any]:
+    mine = [s for t, s in done.items() if t.size == size]
+    found: dict[str, Any] = {"statistics": {}, "windows_per_group": {}}
+    for s in mine:
+        if s.task.split == order.split and s.task.share == 0:
+            found["windows_per_group"][s.task.name] = len(s.ours)
+    found["windows_per_group"] = dict(sorted(found["windows_per_group"].items()))
+    for name in _STATISTICS:
+        lessons = [s for s in mine if s.task.split == other]
+        if name == "mmd, global reference":  # published: benign against the same benign
+            lessons = [s for s in lessons if s.task.name == "one language: en"]
+        bar = float(np.quantile(np.concatenate([_values(s, name) for s in lessons]), _LEVEL if name == "stillwatch" else _MMD_LEVEL))
+        by_group = {
+            s.task.name: tidy(float((_values(s, name) > bar).mean())) for s in mine if s.task.split == order.split and s.task.share == 0
+        }
+        benign = np.concatenate([_values(s, name) for s in mine if s.task.split == order.split and s.task.share == 0])
+        tpr = {}
+        for share in SHARES:
+            values = np.concatenate([_values(s, name) for s in mine if s.task.share == share])
+            tpr[f"{share:.0%}"] = tidy(float((values > bar).mean()))
+        worst = max(by_group, key=lambda g: (by_group[g] or 0.0, g))
+        found["statistics"][name] = {
+            "fpr": tidy(float((benign > bar).mean())),
+            "fpr_by_group": dict(sorted(by_group.items())),
+            "worst_group": worst,
+            "worst_fpr": by_group[worst],
+            "tpr": tpr,
+        }
+    return found
+
+
+def windows_closing(found: dict[str, Any]) -> str:
+    """Plain text of the figures."""
+    lines = [found["note"]]
+    for size, table in found["sizes"].items():
+        lines.append(f"windows of {size}")
+        for name, s in table["statistics"].items():
+            tpr = "  ".join(f"{k} {v:.3f}" for k, v in s["tpr"].items())
+            lines.append(f"  {name:24} FPR {s['fpr']:.4f}, worst {s['worst_fpr']:.3f} ({s['worst_group']})   TPR {tpr}")
+    return "\n".join(lines)
+
+
+def blocks_in(size: int) -> int:
+    """Blocks of a window."""
+    return math.ceil(size / BLOCK_REQUESTS)
