@@ -6,6 +6,7 @@ import queue
 import secrets
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,8 +106,9 @@ def _play(scenario: Scenario, view: View, *, speedup: float | None, keep: bool, 
             view.say(f"\n{time.monotonic() - started:.0f} s in all. To go on:")
             for line in _next_steps(stack, again, keep=keep, data=data, database=database):
                 view.say(f"  {line}")
-            while keep:
-                drive.watch()
+            with suppress(KeyboardInterrupt):  # the way out of --keep
+                while keep:
+                    drive.watch()
     return result.holds
 
 

@@ -48,10 +48,13 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    workload: Annotated[list[str] | None, typer.Option("--workload", "-w", help="Permanent id (`evaluate list`); repeat for several.")] = None,
+    workload: Annotated[
+        list[str] | None, typer.Option("--workload", "-w", help="Permanent id (`evaluate list`); repeat for several.")
+    ] = None,
     split: Annotated[Split, typer.Option(help="Which half of tenants, texts, templates and archetypes to play.")] = Split.JUDGE,
     budget: Annotated[
-        list[float] | None, typer.Option("--budget", "-b", help="alert_budget to run with; repeat to compare. The first also tunes baselines.")
+        list[float] | None,
+        typer.Option("--budget", "-b", help="alert_budget to run with; repeat to compare. The first also tunes baselines."),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with the public data sets; without it the parametric generator plays.")] = None,
     out: Annotated[Path, typer.Option(help="Results; a second run takes up what is there and still holds.")] = _OUT,
@@ -59,7 +62,9 @@ def run(
     shards: Annotated[int, typer.Option(min=0, help="At most so many populations of each workload; 0: all.")] = 0,
     minutes: Annotated[float, typer.Option(min=0, help="Begin no new population after so long; 0: no limit.")] = 0.0,
     teach: Annotated[bool, typer.Option(help="Also tuned baselines, the oracle and the generator's probe (extra `evaluate`).")] = True,
-    forests: Annotated[bool, typer.Option(help="Also River half-space trees and random cut forests per account (slow, on a subsample).")] = True,
+    forests: Annotated[
+        bool, typer.Option(help="Also River half-space trees and random cut forests per account (slow, on a subsample).")
+    ] = True,
     raw: Annotated[bool, typer.Option(help="Also with cooldown off, on every fourth population.")] = True,
 ) -> None:
     """Play workloads and count, by the rules of docs/evaluation.md.
@@ -94,7 +99,9 @@ def run(
         figures, outcome = play(order, tell)
     _write(out, figures)
     typer.echo(closing(figures))
-    _err.print(f"{outcome.fresh} populations played in {time.monotonic() - begun:.0f} s, {out / 'report.html'} and {out / 'report.json'} written")
+    _err.print(
+        f"{outcome.fresh} populations played in {time.monotonic() - begun:.0f} s, {out / 'report.html'} and {out / 'report.json'} written"
+    )
     if outcome.skipped:
         _err.print(f"{outcome.skipped} populations left out by --minutes: the same command goes on with them")
     place = record(order, figures, outcome, datetime.now(UTC).isoformat(timespec="seconds"))

@@ -18,13 +18,13 @@ _COUNT_MAX = 65_535
 
 
 @functools.lru_cache(maxsize=16)
-def _squared_weights(fading_factor: float) -> tuple[float, ...]:
-    """Sum of squared weights of an exponentially weighted mean after n = 0 … 255 values; its inverse is the effective n."""
+def _effective(fading_factor: float) -> tuple[float, ...]:
+    """How many equally weighted values an exponentially weighted mean of n = 0 … 255 values is worth: 1 / Σ weight²."""
     keep = (1.0 - fading_factor) ** 2
-    sums = [1.0, 1.0]
+    squares = [1.0, 1.0]
     for _ in range(_TABLE - 2):
-        sums.append(sums[-1] * keep + fading_factor**2)
-    return tuple(sums)
+        squares.append(squares[-1] * keep + fading_factor**2)
+    return tuple(1.0 / square for square in squares)
 
 
 def normal_score(t: float, freedom: float) -> float:
@@ -74,9 +74,7 @@ class AccountGaussian(base.AnomalyDetector):
         ready_after: values of a feature after which the account speaks for itself.
     """
 
-    def __init__(
-        self, fading_factor: float = 0.05, mean_weight: float = 0.5, variance_weight: float = 4.0, ready_after: int = 8
-    ) -> None:
+    def __init__(self, fading_factor: float = 0.05, mean_weight: float = 0.5, variance_weight: float = 4.0, ready_after: int = 8) -> None:
         self.fading_factor = fading_factor
         self.mean_weight = mean_weight
         self.variance_weight = variance_weight
@@ -100,15 +98,12 @@ class AccountGaussian(base.AnomalyDetector):
         if normal is None or normal.n == 0:
             return 0.0, math.sqrt(1.0 + 1.0 / k0), v0
         n = normal.n
-        squared = _squared_weights(self.fading_factor)[n if n < _TABLE else _TABLE - 1]
-        effective = 1.0 / squared
-        unbias = 1.0 - squared
-        sample = max(normal.variance.get(), 0.0) / unbias if unbias > 0.0 else 0.0
-        own = effective - 1.0
+        effective = _effective(self.fading_factor)[n if n < _TABLE else _TABLE - 1]
+        # a weighted variance is too small by 1 − 1/effective, which cancels against its effective − 1 degrees of freedom
+        freedom = v0 + effective - 1.0
+        variance = (v0 + effective * max(normal.variance.get(), 0.0)) / freedom
         weight = k0 + effective
-        mean = effective * normal.mean.get() / weight
-        variance = (v0 + own * sample) / (v0 + own)
-        return mean, math.sqrt(variance * (1.0 + 1.0 / weight)), v0 + own
+        return effective * normal.mean.get() / weight, math.sqrt(variance * (1.0 + 1.0 / weight)), freedom
 
     def score_one(self, x: Mapping[Hashable, float]) -> float:
         """The signed score of `x`; changes nothing."""

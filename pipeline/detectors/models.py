@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from enum import IntEnum
 
@@ -35,6 +36,8 @@ _COMMON_LEVEL = 4.0
 """Errors and refusals: all accounts are alike, and the cohort's mean is worth four blocks."""
 _CLIP = 2.5
 """A more surprising value is learned as if it were this far out: a burst does not become usual by being a burst."""
+_READY = 3
+"""Blocks after which a channel's own past counts."""
 _HEAD = struct.Struct("<H")
 _MOMENTS = struct.Struct("<Hdd")
 _DRIFT = struct.Struct("<Iddddd")
@@ -58,15 +61,16 @@ class AccountModels:
     def _model(self, channel: Channel) -> AccountGaussian:
         if channel == Channel.FRICTION:
             if self._common is None:
-                self._common = AccountGaussian(_FADING, _COMMON_LEVEL, _VARIANCE_WEIGHT)
+                self._common = AccountGaussian(_FADING, _COMMON_LEVEL, _VARIANCE_WEIGHT, _READY)
             return self._common
         if self._own is None:
-            self._own = AccountGaussian(_FADING, _OWN_LEVEL, _VARIANCE_WEIGHT)
+            self._own = AccountGaussian(_FADING, _OWN_LEVEL, _VARIANCE_WEIGHT, _READY)
         return self._own
 
     def score(self, channel: Channel, value: float) -> float:
-        """Signed normal score of `value` against the account's own past and its cohort's prior. `value` is a number."""
-        return self._model(channel).score_one({_NAMES[channel]: value})
+        """Signed normal score of `value` against the account's own past and its cohort's prior; NaN until `ready`."""
+        model, name = self._model(channel), _NAMES[channel]
+        return model.score_one({name: value}) if model.seen(name) >= _READY else math.nan
 
     def learn(self, channel: Channel, value: float, score: float = 0.0) -> None:
         """Take `value`, which scored `score`, as usual; a very surprising one only as far as 2.5 deviations."""
@@ -77,12 +81,8 @@ class AccountModels:
             value = mean + (reach if score > 0.0 else -reach)
         model.learn_one({_NAMES[channel]: value})
 
-    def seen(self, channel: Channel) -> int:
-        """Values learned on `channel`, at most 65,535."""
-        return self._model(channel).seen(_NAMES[channel])
-
     def ready(self, channel: Channel) -> bool:
-        """Whether the account speaks for itself on `channel`; before that the cohort speaks for it."""
+        """Whether the account speaks for itself on `channel`; before that only its cohort can."""
         return self._model(channel).ready(_NAMES[channel])
 
     def drifted(self, composite: float) -> bool:
@@ -140,5 +140,3 @@ class AccountModels:
         except struct.error as err:
             raise CodecError(f"packed models end early: {err}") from None
         return models, at
-
-

@@ -163,8 +163,8 @@ def reason(part: dict[str, Any]) -> str:
     meaning = FEATURES[INDEX[name]].meaning if name in INDEX else name
     low, high, observed = (short(plain(part[key], unit)) for key in ("expected_low", "expected_high", "observed"))
     logarithm = _LOGARITHM.fullmatch(unit)
-    baseline = _BASELINES.get(part["baseline"], part["baseline"])
-    return f"{meaning}: expected {low}–{high} {unit if logarithm is None else logarithm[2] or logarithm[3]} from {baseline}, observed {observed}"
+    known = unit if logarithm is None else logarithm[2] or logarithm[3]
+    return f"{meaning}: expected {low}–{high} {known} from {_BASELINES.get(part['baseline'], part['baseline'])}, observed {observed}"
 
 
 def plain(value: float, unit: str) -> float:

@@ -59,8 +59,12 @@ FEATURES: tuple[Feature, ...] = (
     Feature("template_repeat", "share", _BLOCK, 1, "template", _TASKS, "pairs of prompts with the same template"),
     Feature("prefix_repeat", "share", _BLOCK, 1, "template", _TASKS, "pairs of prompts with the same beginning"),
     Feature("similarity", "cosine", _BLOCK, 1, "similarity", _TASKS, "mean cosine between prompts of the block"),
-    Feature("shift_fast", "1-cosine", _BLOCK, 1, "shift", _DRAINS, "mean distance of the prompts from the account's direction of the last days"),
-    Feature("shift_slow", "1-cosine", _BLOCK, 1, "shift", _DRAINS, "mean distance of the prompts from the account's direction of the last month"),
+    Feature(
+        "shift_fast", "1-cosine", _BLOCK, 1, "shift", _DRAINS, "mean distance of the prompts from the account's direction of the last days"
+    ),
+    Feature(
+        "shift_slow", "1-cosine", _BLOCK, 1, "shift", _DRAINS, "mean distance of the prompts from the account's direction of the last month"
+    ),
     Feature("marker_share", "share", _BLOCK, 1, "markers", _TRACES, "prompts that ask for the way of thinking"),
     Feature("task_share", "share", _BLOCK, 1, "tasks", _TASKS, "prompts that ask for training material"),
     Feature("error_share", "share", _BLOCK, 1, "errors", _PROBES, "answers with status 400 and above"),

@@ -73,7 +73,13 @@ _FILTERED = np.uint64(hash_text("content_filter"))
 _REASONING = int(REASONING)
 """Markers that ask for the model's way of thinking (frozen into compiled code like every constant here)."""
 _TASKS = int(
-    Marker.GRADING | Marker.STRUCTURED_OUTPUT | Marker.QA_GENERATION | Marker.SELF_INSTRUCT | Marker.REPHRASE | Marker.MODEL_TRAINING | Marker.MULTIPLE_CHOICE
+    Marker.GRADING
+    | Marker.STRUCTURED_OUTPUT
+    | Marker.QA_GENERATION
+    | Marker.SELF_INSTRUCT
+    | Marker.REPHRASE
+    | Marker.MODEL_TRAINING
+    | Marker.MULTIPLE_CHOICE
 )
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
@@ -568,7 +574,9 @@ def _over(row: np.void, hour: int) -> bool:
 
 
 @kernel
-def apply_events(rows: NDArray[np.void], columns: Columns, slots: NDArray[np.int32], lo: int, hi: int, block_requests: int, out: Blocks, count: int) -> int:
+def apply_events(
+    rows: NDArray[np.void], columns: Columns, slots: NDArray[np.int32], lo: int, hi: int, block_requests: int, out: Blocks, count: int
+) -> int:
     """Apply frame rows `lo … hi − 1` in order; `slots[i]` is the row of event i's account, −1 skips it.
 
     Returns the new count of closed blocks. At most two close per event: the one that a later hour ended, before the event,

@@ -138,7 +138,7 @@ def scenarios(populations: int) -> Iterable[Scenario]:
             start_ms=START_MS + number * 3 * _DAY_MS,
             days=5.0 + 2.0 * (number % 3),
             accounts=300,
-            requests_per_account_day=(100.0, 200.0, 400.0)[number % 3],
+            requests_per_account_day=(120.0, 200.0, 320.0)[number % 3],
             attacks=(),
         )
 

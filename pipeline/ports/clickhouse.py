@@ -66,15 +66,15 @@ RETRIABLE_CODES = frozenset(
 MISSING_SCHEMA_CODES = frozenset({16, 60, 81})
 """NO_SUCH_COLUMN_IN_TABLE, UNKNOWN_TABLE, UNKNOWN_DATABASE: `stillwatch init` has not run, or ran with an older version."""
 
-QUERY_CODES = frozenset({36, 42, 43, 46, 47, 53, 62, 158, 164, 307, 386, 396, 452, 497, *MISSING_SCHEMA_CODES})
-"""Codes that speak about the query itself: syntax, names, types, limits, rights, an attempt to write."""
+USER_CODES = frozenset({192, 193, 194, 195, 492, 516})
+"""Unknown user, wrong or missing password, address not allowed, expired access: about who asks, not what."""
 
 COST_CODES = frozenset({159, 160, 241})
 """Too slow, too much memory: to a reader with limits it is the query, to a writer it is the server."""
 
 
 class QueryError(DependencyError):
-    """ClickHouse refused the query itself: syntax, an unknown name, a limit, an attempt to write.
+    """ClickHouse refused the statement itself: syntax, an unknown name, a limit, missing rights, an attempt to write.
 
     Attributes:
         code: ClickHouse's error code.
@@ -160,10 +160,10 @@ def _translate(err: Exception, location: str, *, reading: bool) -> StillwatchErr
         return DependencyError(f"ClickHouse refused: {text}", location=location)
     if code in RETRIABLE_CODES and not (reading and code in COST_CODES):
         return UnavailableError(f"ClickHouse is overloaded or unwell: {text}", location=location)
-    if code in QUERY_CODES | COST_CODES:
-        step = "run `stillwatch init`" if code in MISSING_SCHEMA_CODES and not reading else ""
-        return QueryError(f"ClickHouse refused: {text}", code=code, location=location, next_step=step)
-    return DependencyError(f"ClickHouse refused: {text}", location=location)
+    if code in USER_CODES:
+        return DependencyError(f"ClickHouse refused: {text}", location=location, next_step="check the clickhouse.* settings")
+    step = "run `stillwatch init`" if code in MISSING_SCHEMA_CODES and not reading else ""
+    return QueryError(f"ClickHouse refused: {text}", code=code, location=location, next_step=step)
 
 
 def _root_cause(err: BaseException) -> str:

@@ -120,7 +120,7 @@ class KafkaProducer:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._failure: StillwatchError | None = None
         self._reach = _Reach()
-        self._producer = ck.Producer(
+        self._producer: ck.Producer | None = ck.Producer(
             {
                 **librdkafka_config(kafka),
                 "enable.idempotence": True,
@@ -157,13 +157,13 @@ class KafkaProducer:
         deadline = time.monotonic() + _QUEUE_S
         where = _ANY_PARTITION if partition is None else partition
         while True:
-            self._check()
+            client = self._client()
             try:
-                self._producer.produce(topic, value, key, where, delivered, timestamp=timestamp_ms or 0)  # 0: now
+                client.produce(topic, value, key, where, delivered, timestamp=timestamp_ms or 0)  # 0: now
             except BufferError:
                 if time.monotonic() > deadline:
                     raise UnavailableError(f"Kafka: queue for {topic} stays full: the broker takes nothing") from None
-                self._producer.poll(0.05)
+                client.poll(0.05)
             except ck.KafkaException as err:
                 self._failure = _error(_cause(err), f"record for {topic} not queued")
             else:
@@ -171,30 +171,38 @@ class KafkaProducer:
 
     def poll(self, timeout_s: float = 0.0) -> None:
         """See `ports.broker.Producer.poll`."""
-        self._producer.poll(timeout_s)
+        self._client().poll(timeout_s)
         self._check()
 
     def flush(self, timeout_s: float) -> None:
         """See `ports.broker.Producer.flush`."""
-        left = self._producer.flush(timeout_s)
+        left = self._client().flush(timeout_s)
         self._check()
         if left:
             raise UnavailableError(f"Kafka: {left} records not acknowledged within {timeout_s:g} s")
 
     def outstanding(self) -> int:
         """See `ports.broker.Producer.outstanding`."""
-        return len(self._producer)
+        return len(self._producer) if self._producer is not None else 0
 
     def abandon(self) -> None:
         """See `ports.broker.Producer.abandon`."""
         self._failure = self._failure or UnavailableError("Kafka: this producer was abandoned")
-        self._producer.purge()
-        self._producer.poll(0)
+        if self._producer is not None:
+            self._producer.purge()
+            self._producer.poll(0)
+            self._producer = None  # ends its threads and connections
 
     def _check(self) -> None:
         failure = self._failure or self._reach.refusal
         if failure is not None:
             raise failure
+
+    def _client(self) -> ck.Producer:
+        self._check()
+        if self._producer is None:
+            raise UnavailableError("Kafka: this producer was abandoned")
+        return self._producer
 
 
 class KafkaConsumer:
@@ -294,6 +302,10 @@ class KafkaConsumer:
         try:
             self._consumer.seek(ck.TopicPartition(*partition, offset))
         except ck.KafkaException as err:
+            if _cause(err).code() == _E._STATE:  # after an offset out of range the fetcher has stopped: give it the partition anew
+                self._consumer.incremental_unassign([ck.TopicPartition(*partition)])
+                self._consumer.incremental_assign([ck.TopicPartition(*partition, offset)])
+                return
             raise _error(_cause(err), f"seek in {partition.topic}[{partition.partition}]") from None
 
     def take_out_of_range(self) -> list[TopicPartition]:
@@ -411,7 +423,7 @@ class KafkaBroker:
             raise _error(_cause(err), f"reading the configuration of {name}") from None
 
     def create(self, spec: TopicSpec) -> bool:
-        """Create a topic; False when it was there already, whatever its settings."""
+        """Create a topic and wait until the cluster shows it; False when it was there already, whatever its settings."""
         topic = NewTopic(spec.name, spec.partitions, spec.replication_factor, config=dict(spec.config))
         future = self._client().create_topics([topic], request_timeout=_ANSWER_S)[spec.name]
         try:
@@ -421,6 +433,11 @@ class KafkaBroker:
             if cause.code() == _E.TOPIC_ALREADY_EXISTS:
                 return False
             raise _error(cause, f"creating {spec.name}") from None
+        deadline = time.monotonic() + _ANSWER_S
+        while self.topic(spec.name) is None:  # the controller answers before the brokers know
+            if time.monotonic() > deadline:
+                raise UnavailableError(f"Kafka: {spec.name} was created and does not show up")
+            self._client().poll(0.05)
         return True
 
     def describe(self) -> str:

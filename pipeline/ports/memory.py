@@ -15,6 +15,8 @@ from pipeline.ports.broker import BEGINNING, Committed, TopicInfo, TopicPartitio
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pipeline.ports.broker import Message
+
 _NO_TIMESTAMP = 0
 _CREATE_TIME = 1
 
@@ -154,13 +156,13 @@ class MemoryConsumer:
         self._next = {tp: self._broker.log(tp).low if offset == BEGINNING else offset for tp, offset in starts.items()}
         self._told.clear()
 
-    def read(self, max_records: int, timeout_s: float) -> list[MemoryMessage]:  # noqa: ARG002 - nothing to wait for
+    def read(self, max_records: int, timeout_s: float) -> list[Message]:  # noqa: ARG002 - nothing to wait for
         """See `ports.broker.Consumer.read`."""
         if self._broker.down:
             return []
         if self._on_assign is not None:
             self._rebalance(self._broker.share(self._group, self))
-        batch: list[MemoryMessage] = []
+        batch: list[Message] = []
         for tp in sorted(self._next):
             log, at = self._broker.log(tp), self._next[tp]
             if not log.low <= at <= log.end:

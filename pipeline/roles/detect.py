@@ -10,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import shutil
+import tempfile
 import time
+import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +108,8 @@ class DetectWorker:
             Consumer = ExactConsumer
 
         kafka = self._settings.kafka
+        scratch = tempfile.mkdtemp(prefix="stillwatch-faust-")  # Faust makes the folders of tables we do not have, by default where we run
+        weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
         app = faust.App(
             self._settings.group("detect"),
             broker=[f"kafka://{address.strip()}" for address in kafka.bootstrap_servers.split(",")],
@@ -123,6 +128,7 @@ class DetectWorker:
             topic_disable_leader=True,
             web_enabled=False,
             autodiscover=False,
+            datadir=scratch,
             loghandlers=[],
         )
         app.transport = ExactTransport(url=app.conf.broker_consumer, app=app)

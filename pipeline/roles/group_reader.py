@@ -92,7 +92,7 @@ class GroupReader:
         self._look_after(held=True)
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit the next offset to read; when the cluster is away, keep it for later.
+        """Commit the next offset to read; when the cluster is away or the group is rebalancing, keep it for later.
 
         Not promised: that it was committed. What was not will be read again, by us or by a successor.
         """
@@ -104,9 +104,10 @@ class GroupReader:
         except UnavailableError as err:
             _LOG.warning("commit.postponed", reason=err.message)
             return
-        if not accepted:
-            _LOG.info("commit.refused", partitions=len(self._uncommitted), reason="the group has moved on")
-        self._uncommitted = {}
+        if accepted:
+            self._uncommitted = {}
+        else:  # a rebalance is under way: what stays ours is committed later, what goes is forgotten when it is revoked
+            _LOG.info("commit.postponed", reason="the group is rebalancing")
 
     def close(self) -> None:
         """Commit what was postponed and leave the group."""

@@ -90,7 +90,7 @@ class Episode(msgspec.Struct, array_like=True):
     @property
     def severity(self) -> int:
         """1–5 as OCSF: the certainty of the finding, moved by how much output is gone."""
-        level = 2 + (self.risk_class >= 2)  # noqa: PLR2004 - the class of 0.85
+        level = 2 + (self.risk_class >= 2)
         level += (self.output_tokens >= _LARGE_OUTPUT) + (self.output_tokens >= _HUGE_OUTPUT)
         level -= self.output_tokens < _SMALL_OUTPUT and self.risk_class < len(RISK_CLASSES)
         return min(max(level, 1), 5)

@@ -1,8 +1,8 @@
 """Evidence over time: budgeted Shiryaev–Roberts accumulators, which may be looked at after every block.
 
-Per kind and tilt λ: M ← (M + γ)·exp(λz − λ²/2), z a calibrated block score (standard normal given the past, capped at 4),
-γ a part of the kind's share of the alert budget per active account-day, fixed before the block so that it cannot depend on it.
-An episode opens when the M of a kind sum to 1; then they start again from 0. With resets E[false alerts by T] ≤ Σγ at every T.
+Per kind and tilt λ: M ← (M + g)·exp(λz − λ²/2), z a calibrated block score (standard normal given the past, capped at 4),
+g being a part of the kind's share of the alert budget per active account-day, fixed before the block so that it cannot depend on it.
+An episode opens when the M of a kind sum to 1; then they start again from 0. With resets E[false alerts by T] ≤ Σg at every T.
 Sources: Shin, Ramdas & Rinaldo, "E-detectors", NEJSDS 2024; Vovk & Wang, Ann. Stat. 2021. What the bound needs, z valid given
 the past, is measured, not assumed.
 """
@@ -22,7 +22,6 @@ _FACTORS = tuple(
 )
 _FLOATS = struct.Struct(f"<{len(TILTS)}f")
 ZERO = (0.0,) * len(TILTS)
-_HIGHEST = 1e9
 
 _DECAY = 1.2
 _ZETA = 5.591582441177751  # Σ n^−1.2 over n ≥ 1
@@ -38,11 +37,12 @@ def deposit_share(blocks_today: int) -> float:
 
 
 def advance(evidence: tuple[float, ...], deposit: float, z: float) -> tuple[float, ...]:
-    """One block's step of one kind: `deposit` is γ, shared over the tilts. Values are float32, so that packing loses nothing."""
-    z = min(max(z, -CAP), CAP)
+    """One block's step of one kind: `deposit` is g, shared over the tilts. Values are float32, so that packing loses nothing."""
     share = deposit / len(TILTS)
-    factors = _FACTORS[math.floor((z + CAP) * _GRID + 0.5)]
-    return _FLOATS.unpack(_FLOATS.pack(*[min((m + share) * f, _HIGHEST) for m, f in zip(evidence, factors, strict=True)]))
+    f = _FACTORS[int((min(max(z, -CAP), CAP) + CAP) * _GRID + 0.5)]
+    m = evidence
+    moved = ((m[0] + share) * f[0], (m[1] + share) * f[1], (m[2] + share) * f[2], (m[3] + share) * f[3])
+    return _FLOATS.unpack(_FLOATS.pack(*moved))
 
 
 def strength(evidence: tuple[float, ...]) -> float:

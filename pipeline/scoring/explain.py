@@ -102,7 +102,11 @@ def _round(value: float) -> float:
 def headline(kind: Kind, requests: int, output_tokens: int, hours: float, reasons: list[Explanation]) -> str:
     """One sentence in plain words, at most 160 characters."""
     start = f"Suspected {kind.value.replace('_', ' ')}: {_WORDS[kind]}"
-    much = f"{requests:,} requests, {_short(output_tokens)} output tokens in {hours:.0f} h" if hours >= 1.5 else f"{requests:,} requests, {_short(output_tokens)} output tokens"
+    much = (
+        f"{requests:,} requests, {_short(output_tokens)} output tokens in {hours:.0f} h"
+        if hours >= 1.5
+        else f"{requests:,} requests, {_short(output_tokens)} output tokens"
+    )
     text = f"{start}; {much}"
     against = "its own past" if any(r.baseline == "own" for r in reasons) else "comparable accounts"
     longer = f"{text}, unlike {against}"

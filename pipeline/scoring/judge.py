@@ -38,8 +38,8 @@ _ELEVATED = 0.01
 """Evidence from which an account is watched, its models stop learning, and it no longer teaches the calibration."""
 _FREEZE_MS = 7 * 24 * HOUR_MS
 """Longest time that suspicion keeps models from learning: growth must not be locked out for ever."""
-_READY = 3
-"""Blocks after which a channel's own past counts."""
+_TEACHES = 3
+"""Blocks after which an account teaches the calibration."""
 _SPECIFIC = 2.5
 """A kind whose score is at least this explains the block; less specific kinds then get nothing from it."""
 _FULL = 25
@@ -93,7 +93,16 @@ class Judge:
         looks[looks == looks_at(after - blocks.requests[lo:hi]) - 1] = -1
         levels, level_scores, joint, joint_scores = self.force.look(vector, looks)
         return Prepared(
-            lo, values.tolist(), quiet.tolist(), shapes.tolist(), self.force.limited(vector), looks.tolist(), levels, level_scores, joint, joint_scores
+            lo,
+            values.tolist(),
+            quiet.tolist(),
+            shapes.tolist(),
+            self.force.limited(vector),
+            looks.tolist(),
+            levels,
+            level_scores,
+            joint,
+            joint_scores,
         )
 
     def decide(self, prepared: Prepared, k: int, blocks: Blocks, mind: Mind, account_id: str) -> list[Alert]:
@@ -126,7 +135,7 @@ class Judge:
         calm = not mind.episodes and mind.run is None
         self._learn(mind, values, scores, prepared.shapes[at], closed)  # 6
         if calm:
-            if new_hour and mind.seen > _READY:
+            if new_hour and mind.seen > _TEACHES:
                 self.force.teach_change(joint)
             if look >= 0:
                 self.force.teach_level(look, prepared.levels[at], prepared.joint[at])
@@ -150,12 +159,14 @@ class Judge:
         value, mind.pending = mind.pending, math.nan
         if math.isnan(value):
             return math.nan
-        models = mind.models
-        ready = models.seen(Channel.VOLUME) >= _READY
-        score = 0.0 if self.settings.constant_scores else models.score(Channel.VOLUME, value)
+        score = mind.models.score(Channel.VOLUME, value)
         if not mind.episodes and mind.run is None:
-            models.learn(Channel.VOLUME, value, score if ready else 0.0)
-        return score if ready else math.nan
+            mind.models.learn(Channel.VOLUME, value, score)
+        return self._given(score)
+
+    def _given(self, score: float) -> float:
+        """River's score, or nothing at all in the test that shows that it matters."""
+        return 0.0 if self.settings.constant_scores and not math.isnan(score) else score
 
     def _scores(self, mind: Mind, values: list[float], volume: float, shape: int, requests: int) -> list[float]:
         """River's score of each channel; NaN where the value is missing, of another shape, or the past too short."""
@@ -166,12 +177,8 @@ class Judge:
         out = [volume]
         for channel in CHANNELS[1:]:
             value = values[channel]
-            if math.isnan(value) or odd & SHAPE_OF[channel] or mind.models.seen(channel) < _READY:
-                out.append(math.nan)
-            elif self.settings.constant_scores:
-                out.append(0.0)
-            else:
-                out.append(mind.models.score(channel, value) * shrink)
+            missing = math.isnan(value) or odd & SHAPE_OF[channel]
+            out.append(math.nan if missing else self._given(mind.models.score(channel, value)) * shrink)
         return out
 
     def _change(self, mind: Mind, joint: list[float], scores: list[float]) -> list[Finding]:
@@ -185,7 +192,8 @@ class Judge:
             if math.isnan(statistic):
                 moved.append(evidence[i])
                 continue
-            z = score_of(self.force.change_table[i], CHANGE_GRID, statistic)
+            table = self.force.change_table[i]
+            z = table[0] if statistic < CHANGE_GRID.low else score_of(table, CHANGE_GRID, statistic)
             if explained:
                 z = min(z, 0.0)
             explained = explained or statistic >= _SPECIFIC
@@ -243,14 +251,13 @@ class Judge:
             if math.isnan(value):
                 continue
             score = scores[channel]
-            known = not math.isnan(score)
-            if known:
+            if not math.isnan(score):
                 total += min(max(score, -4.0), 4.0)
                 count += 1
             if channel == Channel.VOLUME:
                 mind.pending = value
             else:
-                mind.models.learn(channel, value, score if known else 0.0)
+                mind.models.learn(channel, value, score)
         if count and mind.models.drifted(total / math.sqrt(count)):
             mind.models.reanchor()
 
@@ -288,7 +295,6 @@ def _joint(scores: list[float], quiet: list[bool], *, limited: bool) -> list[flo
         best = -math.inf
         for channel in signature.with_channels:
             score = scores[channel]
-            if score > best:
-                best = score
+            best = max(best, score)  # a NaN is never larger
         joint.append(math.nan if math.isnan(own) or best == -math.inf else min(own, best))
     return joint

@@ -38,9 +38,9 @@ def test_packed_models_score_the_next_thousand_blocks_identically(before: int) -
 
 
 def test_packed_models_are_small() -> None:
-    """At most 200 bytes with everything in use, one byte for an account that showed nothing."""
+    """At most 200 bytes with everything in use, two bytes for an account that showed nothing."""
     models = AccountModels()
-    assert len(models.pack()) == 1
+    assert len(models.pack()) == 2
     feed(models, [0.1] * 50)
     assert len(models.pack()) <= 200
 
@@ -70,7 +70,7 @@ def test_reanchoring_forgets() -> None:
     assert models.ready(Channel.VOLUME)
     models.reanchor()
     assert not models.ready(Channel.VOLUME)
-    assert len(models.pack()) == 1
+    assert len(models.pack()) == 2
 
 
 def test_truncated_bytes_are_refused() -> None:

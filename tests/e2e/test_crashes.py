@@ -31,7 +31,7 @@ CRASH_POINTS = {
     ),
     "deliver": ("deliver:after-insert:1", "deliver:after-insert:3"),
 }
-INPUTS = {"ingest": "requests", "detect": "frames", "deliver": "rollups"}
+INPUTS = {"ingest": (), "detect": ("frames",), "deliver": ("rollups", "alerts", "deadletter")}
 
 
 def _scenario(seed: int, days: float = 2.0) -> Scenario:
@@ -47,14 +47,13 @@ def _scenario(seed: int, days: float = 2.0) -> Scenario:
 
 def _lag(flow: Flow, role: str) -> int:
     """Records of a role's input that its group has not committed."""
-    topic = flow.settings.requests_topic if role == "ingest" else flow.settings.topic(INPUTS[role])  # type: ignore[arg-type]
-    info = flow.broker.topic(topic)
-    assert info is not None
+    topics = [flow.settings.requests_topic] if role == "ingest" else [f"{flow.prefix}.{name}" for name in INPUTS[role]]
     consumer = ck.Consumer({"bootstrap.servers": flow.bootstrap, "group.id": flow.settings.group(role)})
     try:
-        where = [ck.TopicPartition(topic, p) for p in range(info.partitions)]
-        done = {tp.partition: max(tp.offset, 0) for tp in consumer.committed(where, timeout=10)}
-        return sum(consumer.get_watermark_offsets(tp, timeout=10)[1] - done[tp.partition] for tp in where)
+        infos = [info for info in map(flow.broker.topic, topics) if info is not None]
+        where = [ck.TopicPartition(info.name, p) for info in infos for p in range(info.partitions)]
+        done = {(tp.topic, tp.partition): max(tp.offset, 0) for tp in consumer.committed(where, timeout=10)}
+        return sum(consumer.get_watermark_offsets(tp, timeout=10)[1] - done[tp.topic, tp.partition] for tp in where)
     finally:
         consumer.close()
 

@@ -8,7 +8,7 @@ from pipeline.lab.evaluate.report import encode_figures
 from pipeline.lab.evaluate.run import Order
 from pipeline.lab.evaluate.split import Split
 from pipeline.lab.evaluate.suite import play, read_run, record
-from pipeline.lab.evaluate.windows import WindowOrder, windows, windows_closing
+from pipeline.lab.evaluate.protocol import WindowOrder, windows, windows_closing
 from pipeline.lab.evaluate.workloads import JUDGE_SUITE, WORKLOADS
 
 __all__ = [

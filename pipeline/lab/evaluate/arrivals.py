@@ -106,7 +106,9 @@ def _bursts(rng: np.random.Generator, begin: NDArray[np.float64], sizes: NDArray
     return ordered(Arrivals(times.astype(np.int64), np.repeat(numbers, sizes), np.arange(requests) - np.repeat(firsts, sizes)))
 
 
-def nightly(rng: np.random.Generator, per_day: float, span: tuple[int, int], hour: int, gap_s: float, trend: NDArray[np.float64]) -> Arrivals:
+def nightly(
+    rng: np.random.Generator, per_day: float, span: tuple[int, int], hour: int, gap_s: float, trend: NDArray[np.float64]
+) -> Arrivals:
     """One job a day near a fixed hour, worked off at a steady pace."""
     start, end = span
     parts = []
@@ -115,13 +117,17 @@ def nightly(rng: np.random.Generator, per_day: float, span: tuple[int, int], hou
         if count:
             begin = start + day * DAY_MS + hour * HOUR_MS + rng.exponential(6 * 60_000)
             gaps = np.exp(0.6 * rng.standard_normal(count)) * gap_s * 1000
-            parts.append(Arrivals((begin + np.cumsum(gaps)).astype(np.int64), np.full(count, ((start // DAY_MS) + day) << 24), np.arange(count)))
+            parts.append(
+                Arrivals((begin + np.cumsum(gaps)).astype(np.int64), np.full(count, ((start // DAY_MS) + day) << 24), np.arange(count))
+            )
     if not parts:
         return NONE
     return within(ordered(Arrivals(*(np.concatenate(c) for c in zip(*parts, strict=True)))), start, end)
 
 
-def steady(rng: np.random.Generator, count: int, span: tuple[int, int], sigma: float, intensity: NDArray[np.float64] | None = None) -> Arrivals:
+def steady(
+    rng: np.random.Generator, count: int, span: tuple[int, int], sigma: float, intensity: NDArray[np.float64] | None = None
+) -> Arrivals:
     """`count` requests around the clock; `intensity` (any resolution over the span) bends the even rate."""
     start, end = span
     gaps = np.exp(sigma * rng.standard_normal(count + 1))
@@ -167,7 +173,9 @@ def riding(rng: np.random.Generator, count: int, span: tuple[int, int], run: int
     burst = np.cumsum(rng.random(runs) < 0.3)[session]
     pauses = rng.exponential(1.0, int(burst[-1]) + 1)
     pauses = np.cumsum(pauses / pauses.sum() * (0.98 * (end - start) - work))
-    return Arrivals((start + np.cumsum(gaps) + pauses[burst]).astype(np.int64), ((start // SLOT_MS) << 24) + session, np.arange(count) % run)
+    return Arrivals(
+        (start + np.cumsum(gaps) + pauses[burst]).astype(np.int64), ((start // SLOT_MS) << 24) + session, np.arange(count) % run
+    )
 
 
 def _bent(part: NDArray[np.float64], intensity: NDArray[np.float64] | None) -> NDArray[np.float64]:
@@ -175,4 +183,5 @@ def _bent(part: NDArray[np.float64], intensity: NDArray[np.float64] | None) -> N
     if intensity is None:
         return part
     mass = np.concatenate(([0.0], np.cumsum(intensity)))
-    return np.interp(part * mass[-1], mass, np.linspace(0, 1, mass.size))
+    found: NDArray[np.float64] = np.interp(part * mass[-1], mass, np.linspace(0, 1, mass.size))
+    return found

@@ -171,7 +171,9 @@ def bulk_drain(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     """Long answers to ordinary people's questions on many subjects, no conversation."""
     dice = desk.dice
     voice = desk.writer.plain(desk.groups(TextKind.PEOPLE, _breadth(desk), dice.pick(("en", desk.spoken()))), by_session=False)
-    recipe = replace(_base(desk, voice), output=(dice.lognormal(900, 0.3), dice.uniform(0.4, 0.7)), max_tokens=(dice.pick((None, 4096, 8192)),))
+    recipe = replace(
+        _base(desk, voice), output=(dice.lognormal(900, 0.3), dice.uniform(0.4, 0.7)), max_tokens=(dice.pick((None, 4096, 8192)),)
+    )
     return [Part(_when(desk, strength, scene), recipe, _from(desk, scene, strength), attack=True)]
 
 
@@ -307,7 +309,9 @@ def jailbreak_probe(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     dice = desk.dice
     groups = desk.groups(TextKind.PEOPLE, dice.integer(3, 8), "en")
     voice = desk.writer.templated(templates(desk.split, "probe"), groups)
-    recipe = replace(_probe_recipe(desk, voice, client=dice.uniform(0.02, 0.15), refusal=dice.uniform(0.3, 0.8)), temperatures=(None, 0.0, 1.0))
+    recipe = replace(
+        _probe_recipe(desk, voice, client=dice.uniform(0.02, 0.15), refusal=dice.uniform(0.3, 0.8)), temperatures=(None, 0.0, 1.0)
+    )
     return [Part(_when(desk, strength, scene), recipe, _from(desk, scene, strength), attack=True)]
 
 
@@ -350,12 +354,17 @@ def stolen_key(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     abroad = draw_network(dice, dice.pick(COUNTRIES)[0], addresses=dice.integer(2, 12), agents=dice.integer(1, 2))
     keys = scene.cover.line.keys if scene.cover else draw_keys(dice, 1)
     line = replace(_from(desk, scene, strength, own=1.0), network=abroad, keys=keys)
-    voice = desk.writer.plain(desk.groups(TextKind.PEOPLE, _breadth(desk), dice.pick(desk.marginals.languages(desk.split))), by_session=False)
+    voice = desk.writer.plain(
+        desk.groups(TextKind.PEOPLE, _breadth(desk), dice.pick(desk.marginals.languages(desk.split))), by_session=False
+    )
     recipe = replace(_base(desk, voice), models=(("corvus-2-large", 1.0), ("lyra-4", 0.3)), output=(dice.lognormal(700, 0.5), 0.7))
     times = _when(desk, strength, scene)
     look = min(dice.integer(6, 30), times.size // 4)
     about = replace(
-        _probe_recipe(desk, voice, client=0.4, refusal=0.0), operations=(("chat", 1.0), ("list_models", 0.6)), max_tokens=(1, 16), models=recipe.models
+        _probe_recipe(desk, voice, client=0.4, refusal=0.0),
+        operations=(("chat", 1.0), ("list_models", 0.6)),
+        max_tokens=(1, 16),
+        models=recipe.models,
     )
     early = Arrivals(scene.start_ms + np.sort(dice.rng.integers(0, 20 * _MINUTE_MS, look)), times.sessions[:look], times.turns[:look])
     rest = Arrivals(*(c[look:] for c in times))
@@ -429,6 +438,14 @@ ATTACKS: dict[str, Attack] = {
 }
 """Attack archetypes by permanent id."""
 
-COVERS = ("chat_product", "solo_developer", "team_key", "one_language_product", "support_rag", "ci_agent", "one_topic_product", "failover_client")
+COVERS = (
+    "chat_product",
+    "solo_developer",
+    "team_key",
+    "one_language_product",
+    "support_rag",
+    "ci_agent",
+    "one_topic_product",
+    "failover_client",
+)
 """Lives that an attacker's account leads beside the attack."""
-

@@ -63,14 +63,26 @@ def rows_of(shard: Shard, accounts: Sequence[int]) -> list[_Rows]:
     return [_Rows(n, shard.events[order[edges[n] : edges[n + 1]]]) for n in accounts if edges[n + 1] > edges[n]]
 
 
-def together(parts: list[tuple[int, NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_] | None]]) -> Scores:
+class Part(NamedTuple):
+    """What one account gave: moments, scores, and the detector's own flags where it has any."""
+
+    account: int
+    times: NDArray[np.int64]
+    values: NDArray[np.float64]
+    flags: NDArray[np.bool_] | None = None
+
+
+def together(parts: list[Part]) -> Scores:
     """Join what single accounts gave."""
     if not parts:
         return Scores(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0))
-    account = np.repeat(np.array([p[0] for p in parts], np.int32), [p[1].size for p in parts])
-    flags = [p[3] for p in parts if p[3] is not None]
+    account = np.repeat(np.array([p.account for p in parts], np.int32), [p.times.size for p in parts])
+    flags = [p.flags for p in parts if p.flags is not None]
     return Scores(
-        account, np.concatenate([p[1] for p in parts]), np.concatenate([p[2] for p in parts]), np.concatenate(flags) if flags else None
+        account,
+        np.concatenate([p.times for p in parts]),
+        np.concatenate([p.values for p in parts]),
+        np.concatenate(flags) if flags else None,
     )
 
 
@@ -84,7 +96,7 @@ def calls_per_model(shard: Shard, accounts: Sequence[int]) -> Scores:
             at = np.flatnonzero(good["model"] == model)
             times = good["time"][at]
             count[at] = np.arange(1, at.size + 1) - np.searchsorted(times, times - HOUR_MS, side="right")
-        parts.append((number, good["time"], count, None))
+        parts.append(Part(number, good["time"], count))
     return together(parts)
 
 
@@ -100,7 +112,7 @@ def tokens_per_hour(shard: Shard, accounts: Sequence[int]) -> Scores:
         times = events["time"]
         total = np.concatenate(([0], np.cumsum(_tokens(events))))
         since = np.searchsorted(times, times - HOUR_MS, side="right")
-        parts.append((number, times, (total[1:] - total[since]).astype(np.float64), None))
+        parts.append(Part(number, times, (total[1:] - total[since]).astype(np.float64)))
     return together(parts)
 
 
@@ -118,7 +130,7 @@ def gateway_score(shard: Shard, accounts: Sequence[int]) -> Scores:
         for lo, hi in zip([0, *edges.tolist()], [*edges.tolist(), events.size], strict=True):
             times.append(int(events["time"][hi - 1]))
             scores.append(_gateway_hour(shard, events[lo:hi]))
-        parts.append((number, np.array(times), np.array(scores), None))
+        parts.append(Part(number, np.array(times), np.array(scores)))
     return together(parts)
 
 
@@ -137,7 +149,7 @@ _WARM_HOURS = 24
 
 
 def own_history(shard: Shard, accounts: Sequence[int]) -> Scores:
-    """z of each active hour's tokens (logarithm) against the account's own running mean and deviation, after 24 active hours."""
+    """Standard score of each active hour's tokens (logarithm) against the account's own running mean and deviation, after 24 active hours."""
     parts = []
     for number, events in rows_of(shard, accounts):
         hour = events["time"] // HOUR_MS
@@ -152,13 +164,15 @@ def own_history(shard: Shard, accounts: Sequence[int]) -> Scores:
             mean = before / count
             spread = np.sqrt(np.maximum(squares / count - mean**2, 0) * count / (count - 1))
             z = np.where(count >= _WARM_HOURS, (values - mean) / np.maximum(spread, 0.05), 0.0)
-        parts.append((number, events["time"][np.array(highs) - 1], z, None))
+        parts.append(Part(number, events["time"][np.array(highs) - 1], z))
     return together(parts)
 
 
 RULES: tuple[Baseline, ...] = (
     Baseline("elastic-6256", 500.0, "elastic/detection-rules #6256: ≥ 500 successful calls to one model in 60 minutes", calls_per_model),
-    Baseline("tokens-1m-hour", 1_000_000.0, "1,000,000 tokens in 60 minutes (elastic/detection-rules #3644 counts token volume)", tokens_per_hour),
+    Baseline(
+        "tokens-1m-hour", 1_000_000.0, "1,000,000 tokens in 60 minutes (elastic/detection-rules #3644 counts token volume)", tokens_per_hour
+    ),
     Baseline(
         "gateway-scorer",
         0.6,

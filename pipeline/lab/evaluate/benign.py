@@ -126,7 +126,9 @@ def failover_client(desk: Desk) -> list[Part]:
     providers = tuple((name, w) for name, w in zip(dice.some(PROVIDERS, 3), (1.0, 0.25, 0.08), strict=True))
     recipe = replace(desk.chat(voice, tenant), providers=providers, failures=desk.failures(server=0.02), conversations=dice.flip(0.5))
     network = draw_network(dice, desk.who.country, addresses=dice.integer(2, 6), agents=2)
-    return [Part(desk.live(tenant, PEOPLE_PACE, desk.trend(people=True, sigma=0.7)), recipe, desk.line(network, keys=3, peak_per_minute=150))]
+    return [
+        Part(desk.live(tenant, PEOPLE_PACE, desk.trend(people=True, sigma=0.7)), recipe, desk.line(network, keys=3, peak_per_minute=150))
+    ]
 
 
 def release_benchmark(desk: Desk) -> list[Part]:
@@ -134,7 +136,10 @@ def release_benchmark(desk: Desk) -> list[Part]:
     dice = desk.dice
     tenant = desk.pick_tenant()
     voice = desk.writer.plain([*desk.groups(TextKind.TASK, 3), *desk.groups(TextKind.REASONING, 1)], by_session=False)
-    at = next((w.start_ms for w in desk.weather if w.kind == "release"), desk.span[0] + int(dice.uniform(0.2, 0.8) * (desk.span[1] - desk.span[0])))
+    at = next(
+        (w.start_ms for w in desk.weather if w.kind == "release"),
+        desk.span[0] + int(dice.uniform(0.2, 0.8) * (desk.span[1] - desk.span[0])),
+    )
     begin = max(desk.span[0], at + int(dice.uniform(0.5, 20) * HOUR_MS))
     days = dice.integer(1, 3)
     times = nightly(dice.rng, desk.per_day * 4, (begin, min(desk.span[1], begin + days * DAY_MS)), 0, 0.8, np.ones(SLOTS))
@@ -199,7 +204,9 @@ def in_house_synthetic(desk: Desk) -> list[Part]:
     tenant = desk.pick_tenant(days=(1, 10))
     use = dice.some(templates(desk.split, "task"), dice.integer(1, 3))
     voice = desk.writer.templated(use, desk.groups(TextKind.TASK, dice.integer(1, 4)))
-    recipe = replace(desk.chat(voice, tenant), output=(dice.lognormal(420, 0.4), 0.4), temperatures=(dice.pick((0.7, 0.9, 1.0)),), context=0.0)
+    recipe = replace(
+        desk.chat(voice, tenant), output=(dice.lognormal(420, 0.4), 0.4), temperatures=(dice.pick((0.7, 0.9, 1.0)),), context=0.0
+    )
     desk.plans = _BUSINESS
     return [Part(desk.live(tenant, MACHINE_PACE, people=False), recipe, desk.line(addresses=dice.integer(1, 2), peak_per_minute=240))]
 
@@ -343,10 +350,7 @@ def rotating_keys(desk: Desk) -> list[Part]:
     times, line = desk.live(tenant, PEOPLE_PACE), desk.line(addresses=3, peak_per_minute=120)
     step = int(dice.uniform(1.5, 5) * DAY_MS)
     edges = list(range(desk.span[0], desk.span[1], step)) + [desk.span[1]]
-    return [
-        Part(within(times, a, b), recipe, replace(line, keys=draw_keys(dice, 1)))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [Part(within(times, a, b), recipe, replace(line, keys=draw_keys(dice, 1))) for a, b in zip(edges[:-1], edges[1:], strict=True)]
 
 
 def vacation_home(desk: Desk) -> list[Part]:

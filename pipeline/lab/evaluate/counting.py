@@ -121,7 +121,13 @@ def judge_episodes(account: Account, hostile: Attacked, episodes: Iterable[Episo
     delay, gone = _spent(hostile, first.opened_ms)
     right = bool(set(speaks_for.get(first.feature, ())) & set(truth.kinds))
     return Hit(
-        caught=True, delay=delay, gone=gone, kind=first.kind, kind_right=first.kind in truth.kinds, feature=first.feature, feature_right=right
+        caught=True,
+        delay=delay,
+        gone=gone,
+        kind=first.kind,
+        kind_right=first.kind in truth.kinds,
+        feature=first.feature,
+        feature_right=right,
     )
 
 

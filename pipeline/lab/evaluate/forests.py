@@ -12,12 +12,10 @@ import numpy as np
 from river import anomaly
 
 from pipeline.base.errors import SettingsError
-from pipeline.lab.evaluate.baselines import Baseline, Scores, rows_of, together
+from pipeline.lab.evaluate.baselines import Baseline, Part, Scores, rows_of, together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from pipeline.lab.evaluate.table import Shard
 
@@ -39,7 +37,10 @@ def half_space_trees(shard: Shard, accounts: Sequence[int]) -> Scores:
         names = ("input", "output", "reasoning", "length", "latency", "failed")
         columns = np.stack(
             [
-                *(np.log1p(np.maximum(v, 0).astype(np.float64)) / 12.0 for v in (events["input"], events["output"], events["reasoning"], lengths)),
+                *(
+                    np.log1p(np.maximum(v, 0).astype(np.float64)) / 12.0
+                    for v in (events["input"], events["output"], events["reasoning"], lengths)
+                ),
                 np.log1p(np.maximum(events["latency"], 0)) / 12.0,
                 (events["status"] >= 400).astype(np.float64),
             ],
@@ -49,11 +50,11 @@ def half_space_trees(shard: Shard, accounts: Sequence[int]) -> Scores:
         for i, row in enumerate(columns.tolist()):
             x = dict(zip(names, row, strict=True))
             score = model.score_one(x)
-            flags[i] = i >= 2 * _WARM and bool(model.classify(score))
-            model.learn_one(x)
+            flags[i] = i >= 2 * _WARM and bool(model.classify(score))  # type: ignore[no-untyped-call]  # river types none of its filters
+            model.learn_one(x)  # type: ignore[no-untyped-call]  # as above
             recent += (score - recent) / 25.0
             values[i] = recent if i >= 2 * _WARM else 0.0
-        parts.append((number, events["time"], values, flags))
+        parts.append(Part(number, events["time"], values, flags))
     return together(parts)
 
 
@@ -69,7 +70,14 @@ def random_cut_forest(shard: Shard, accounts: Sequence[int]) -> Scores:
     parts = []
     for number, events in rows_of(shard, accounts):
         forest = krcf.RandomCutForest(
-            {"dimensions": 2 * _SHINGLE, "shingle_size": _SHINGLE, "num_trees": _TREES, "capacity": _SAMPLE, "output_after": _WARM, "random_seed": 7}
+            {
+                "dimensions": 2 * _SHINGLE,
+                "shingle_size": _SHINGLE,
+                "num_trees": _TREES,
+                "sample_size": _SAMPLE,
+                "output_after": _WARM,
+                "random_seed": 7,
+            }
         )
         bucket = (events["time"] - int(events["time"][0])) // _BUCKET_MS
         size = int(bucket[-1]) + 1
@@ -90,9 +98,8 @@ def random_cut_forest(shard: Shard, accounts: Sequence[int]) -> Scores:
             mean, square = mean + rate * (score - mean), square + rate * (score * score - square)
             values[i] = score
         ends = int(events["time"][0]) + (np.arange(size) + 1) * _BUCKET_MS
-        parts.append((number, ends, values, flags))
+        parts.append(Part(number, ends, values, flags))
     return together(parts)
-
 
 
 FORESTS: tuple[Baseline, ...] = (

@@ -14,13 +14,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DRAWS = 20
+_LARGE = 500
+_FEW_DRAWS = 5
+"""Of windows above `_LARGE`, whose kernels are millions of entries."""
 _SCALES = (0.5, 1.0, 2.0, 4.0)
 
 
 def unit(sketches: NDArray[np.int8]) -> NDArray[np.float32]:
     """Sketches as unit vectors."""
     x = sketches.astype(np.float32)
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6)
+    lengths: NDArray[np.float32] = np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6)
+    found: NDArray[np.float32] = x / lengths
+    return found
 
 
 class Reference:
@@ -36,14 +41,17 @@ class Reference:
         some = sketches[rng.permutation(len(sketches))[:400]]
         distances = _squared(some, some)
         self._widths = [float(s**2 * np.median(distances[distances > 1e-6])) for s in _SCALES]
-        self._draws = [sketches[rng.integers(len(sketches), size=min(size, len(sketches)))] for _ in range(DRAWS)]
+        self._draws = [
+            sketches[rng.integers(len(sketches), size=min(size, len(sketches)))] for _ in range(DRAWS if size <= _LARGE else _FEW_DRAWS)
+        ]
         self._own = [self._within(d) for d in self._draws]
 
     def _kernel(self, squared: NDArray[np.float32]) -> NDArray[np.float32]:
         found = np.zeros_like(squared)
         for width in self._widths:
             found += np.exp(-squared / (2 * width))
-        return found / len(self._widths)
+        found /= len(self._widths)
+        return found
 
     def _within(self, x: NDArray[np.float32]) -> float:
         n = len(x)

@@ -94,7 +94,9 @@ def _details(name: str, d: dict[str, Any]) -> str:
         limit = 5.0
         rows = sorted(d["false_by_archetype"].items(), key=lambda item: (-(item[1]["per_1000"] or 0.0), item[0]))
         values = [(n, r["per_1000"] or 0.0, r["high"] or 0.0) for n, r in rows]
-        parts.append(f"<figure>{bars(values, limit)}<figcaption>False alerts per 1,000 account-days by benign archetype, with the exact upper bound; line: 5.</figcaption></figure>")
+        parts.append(
+            f"<figure>{bars(values, limit)}<figcaption>False alerts per 1,000 account-days by benign archetype, with the exact upper bound; line: 5.</figcaption></figure>"
+        )
         parts.append(_fairness(d))
     if d["recall"]:
         parts.append(_archetypes(d["recall"]))
@@ -111,9 +113,15 @@ def _fairness(d: dict[str, Any]) -> str:
     cells = []
     for what, by in d["fairness"].items():
         rows = "".join(f"<tr><td>{escape(n)}</td><td>{r['account_days']:,}</td><td>{_num(r['per_1000'])}</td></tr>" for n, r in by.items())
-        cells.append(f"<td style='vertical-align:top;border:0'><table><tr><th>{escape(what)}</th><th>days</th><th>per 1,000</th></tr>{rows}</table></td>")
+        cells.append(
+            f"<td style='vertical-align:top;border:0'><table><tr><th>{escape(what)}</th><th>days</th><th>per 1,000</th></tr>{rows}</table></td>"
+        )
     unfair = d["unfair"]
-    verdict = f"<span class=bad>Above twice the whole: {escape(', '.join(unfair))}.</span>" if unfair else "<span class=good>None above twice the whole.</span>"
+    verdict = (
+        f"<span class=bad>Above twice the whole: {escape(', '.join(unfair))}.</span>"
+        if unfair
+        else "<span class=good>None above twice the whole.</span>"
+    )
     return f"<p>Fairness. {verdict}</p><div class=wide><table><tr>{''.join(cells)}</tr></table></div>"
 
 
@@ -161,9 +169,16 @@ def windows_section(found: dict[str, Any]) -> str:
         head = "".join(f"<th>{h}</th>" for h in ("statistic", "FPR, all groups", "worst benign group", *(f"TPR at {s}" for s in shares)))
         rows = []
         for name, s in table["statistics"].items():
-            cells = [escape(name), _num(s["fpr"]), f"{_num(s['worst_fpr'])} {escape(s['worst_group'])}", *(_num(v) for v in s["tpr"].values())]
-            rows.append(f"<tr class={'ours' if name == 'stillwatch' else 'other'}>{''.join(f'<td>{c}</td>' for c in cells)}</tr>")
-        parts.append(f"<h3>Windows of {escape(size)} prompts</h3><div class=wide><table><tr>{head}</tr>{''.join(rows)}</table></div>{_groups(table)}")
+            cells = [
+                escape(name),
+                _num(s["fpr"]),
+                f"{_num(s['worst_fpr'])} {escape(s['worst_group'])}",
+                *(_num(v) for v in s["tpr"].values()),
+            ]
+            rows.append(f"<tr class={'ours' if name.startswith('stillwatch') else 'other'}>{''.join(f'<td>{c}</td>' for c in cells)}</tr>")
+        parts.append(
+            f"<h3>Windows of {escape(size)} prompts</h3><div class=wide><table><tr>{head}</tr>{''.join(rows)}</table></div>{_groups(table)}"
+        )
     return "".join(parts)
 
 
@@ -188,7 +203,9 @@ def text_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Plain text, columns aligned: the closing lines of a run."""
     lines = [list(head), *(list(r) for r in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    return "\n".join("  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))) for line in lines)
+    return "\n".join(
+        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))) for line in lines
+    )
 
 
 def closing(figures: dict[str, Any]) -> str:
@@ -204,15 +221,22 @@ def closing(figures: dict[str, Any]) -> str:
                     detector,
                     f"{_num(false.get('per_1000'))} ({_num(false.get('low'))}–{_num(false.get('high'))})",
                     f"{false.get('account_days', 0):,}",
-                    *(f"{_num(bands.get(b, {}).get('macro'))}/{bands.get(b, {}).get('attacks', 0)}" for b in (_STRONG, "50–150", "below 50")),
+                    *(
+                        f"{_num(bands.get(b, {}).get('macro'))}/{bands.get(b, {}).get('attacks', 0)}"
+                        for b in (_STRONG, "50–150", "below 50")
+                    ),
                     _num(recall.get("median_requests_before_alert", {}).get("share ≥ 50 %")),
                     _num(recall.get("right_kind")),
                 ]
             )
         head = ("detector", "false/1000 days (95 %)", "days", "recall ≥150", "50–150", "<50", "delay s≥.5", "kind")
-        parts.append(f"{name}: {found['shards']} shards, {found['events']:,} events, {found['benign_account_days']:,} benign account-days\n{text_table(head, rows)}")
+        parts.append(
+            f"{name}: {found['shards']} shards, {found['events']:,} events, {found['benign_account_days']:,} benign account-days\n{text_table(head, rows)}"
+        )
         if found["probe"]:
             p = found["probe"]
             top = ", ".join(f"{n} {v}" for n, v in list(p["single"].items())[:3])
-            parts.append(f"generator probe: AUC {_num(p['auc'])} on {p['accounts']} accounts, highest single features {top}: {'passed' if p['passed'] else 'FAILED'}")
+            parts.append(
+                f"generator probe: AUC {_num(p['auc'])} on {p['accounts']} accounts, highest single features {top}: {'passed' if p['passed'] else 'FAILED'}"
+            )
     return "\n\n".join(parts)

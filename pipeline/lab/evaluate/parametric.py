@@ -25,9 +25,7 @@ _SEED = 20_260
 """Fixed: tenant `p17` and deck `en/5` are the same thing in every run, so the split means something."""
 _TENANTS = 160
 _LEVELS = np.linspace(0.0, 1.0, QUANTILES)
-_NORMAL = np.array(
-    [-3.0, -1.86, -1.53, -1.32, -1.15, -1.01, -0.89, -0.78, -0.67, -0.58, -0.49, -0.4, -0.32, -0.24, -0.16, -0.08, 0.0]
-)
+_NORMAL = np.array([-3.0, -1.86, -1.53, -1.32, -1.15, -1.01, -0.89, -0.78, -0.67, -0.58, -0.49, -0.4, -0.32, -0.24, -0.16, -0.08, 0.0])
 _GRID = np.concatenate([_NORMAL, -_NORMAL[-2::-1]])
 """Standard normal quantiles at the 33 levels, the ends cut at 3."""
 
@@ -95,7 +93,9 @@ def _groups(library: Library) -> Iterable[Group]:
         yield _deck(library, f"dataset/{topic}", TextKind.TASK, "en", topic, (11.0, 0.4))
     for language, asks in sorted(ELICITATION.items()):
         for topic in range(0, TOPICS, 3):
-            yield _filled(library, f"reasoning/{language}/{topic}", TextKind.REASONING, language, topic, f"{{9}}\n{asks[topic % len(asks)]}")
+            yield _filled(
+                library, f"reasoning/{language}/{topic}", TextKind.REASONING, language, topic, f"{{9}}\n{asks[topic % len(asks)]}"
+            )
 
 
 def _deck(library: Library, name: str, kind: TextKind, language: str, topic: int, size: tuple[float, float]) -> Group:

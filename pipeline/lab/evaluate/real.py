@@ -39,7 +39,8 @@ def _columns(folder: Path, name: str) -> dict[str, list[Any]]:
         import pyarrow.parquet  # noqa: PLC0415 - an extra: only --data needs it
     except ImportError:
         raise SettingsError(
-            "--data needs pyarrow", next_step="pip install 'stillwatch[evaluate]', or leave --data out: the parametric generator needs nothing"
+            "--data needs pyarrow",
+            next_step="pip install 'stillwatch[evaluate]', or leave --data out: the parametric generator needs nothing",
         ) from None
     path = folder / f"{name}.parquet"
     if not path.is_file():
@@ -199,7 +200,9 @@ def _xquad(found: dict[str, list[Any]]) -> Iterable[Group]:
     for (language, article), texts in sorted(articles.items()):
         unit = f"xquad/{article}"
         yield Group(f"{unit}/{language}/questions", unit, "xquad", TextKind.PEOPLE, language, _asking(texts["question"], texts["passage"]))
-        yield Group(f"{unit}/{language}/passages", unit, "xquad", TextKind.PASSAGE, language, _retrieval(texts["question"], texts["passage"]))
+        yield Group(
+            f"{unit}/{language}/passages", unit, "xquad", TextKind.PASSAGE, language, _retrieval(texts["question"], texts["passage"])
+        )
 
 
 def _asking(questions: list[str], passages: list[str]) -> Callable[[np.random.Generator, int], list[str]]:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 _FAIRNESS = ("language", "country", "plan", "age")
 
 
-def figures(results: Sequence[ShardResult], taught: Sequence[ShardResult], budgets: Sequence[float], context: dict[str, Any]) -> dict[str, Any]:
+def figures(
+    results: Sequence[ShardResult], taught: Sequence[ShardResult], budgets: Sequence[float], context: dict[str, Any]
+) -> dict[str, Any]:
     """Everything the report says, by workload.
 
     Args:

@@ -197,7 +197,7 @@ def run(order: Order, progress: Callable[[str, int, int], None]) -> Outcome:
 def _tasks(order: Order, marginals: Marginals) -> list[Task]:
     found = []
     for name in order.workloads:
-        count = workload(name).count(marginals, order.split)
+        count = workload(name).populations(marginals, order.split)
         count = min(count, order.shards) if order.shards else count
         found += [Task(name, order.split, n, taught=False) for n in range(count)]
     if not found:

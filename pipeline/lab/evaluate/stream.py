@@ -101,7 +101,15 @@ class Context:
 
 
 def play(
-    context: Context, rng: np.random.Generator, recipe: Recipe, line: Line, arrivals: Arrivals, account: int, *, attack: bool, tokens: NDArray[np.int32]
+    context: Context,
+    rng: np.random.Generator,
+    recipe: Recipe,
+    line: Line,
+    arrivals: Arrivals,
+    account: int,
+    *,
+    attack: bool,
+    tokens: NDArray[np.int32],
 ) -> NDArray[np.void]:
     """Events of one stream, in order of time.
 
@@ -215,7 +223,12 @@ def _quantile(table: NDArray[np.float64], row: NDArray[np.int64], u: NDArray[np.
 
 
 def _latency(
-    rng: np.random.Generator, recipe: Recipe, model: NDArray[np.int64], outputs: NDArray[np.int32], generated: NDArray[np.bool_], late: NDArray[np.bool_]
+    rng: np.random.Generator,
+    recipe: Recipe,
+    model: NDArray[np.int64],
+    outputs: NDArray[np.int32],
+    generated: NDArray[np.bool_],
+    late: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
     size = model.size
     known = [MODELS.get(name, _OTHER_MODEL) for name, _ in recipe.models]
@@ -258,4 +271,3 @@ def _endpoints(events: NDArray[np.void], context: Context, network: Network, has
     events["country"] = symbols.many(countries)[inverse]
     events["asn"] = np.array([context.asn(a) for a in addresses], np.int32)[inverse]
     events["agent"] = symbols.many(network.agents)[((hashes >> np.uint64(7)) % np.uint64(len(network.agents))).astype(np.int64)]
-

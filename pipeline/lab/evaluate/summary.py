@@ -89,7 +89,9 @@ def columns(units: Sequence[Unit], taught: Sequence[Unit], budget: float) -> lis
             found.append(_at_threshold(baseline.name, f"{baseline.name}, tuned", f"threshold {theta:.4g}, set on the tune half", theta))
     if any(ORACLE in u.row.maxima or ORACLE in u.row.traces for u in units):
         theta = _threshold(units, ORACLE, budget)
-        found.append(_at_threshold(ORACLE, ORACLE, "gradient boosting taught with labels, its bar set on the judge: a ceiling, no competitor", theta))
+        found.append(
+            _at_threshold(ORACLE, ORACLE, "gradient boosting taught with labels, its bar set on the judge: a ceiling, no competitor", theta)
+        )
     return found
 
 
@@ -160,7 +162,9 @@ def rates_by(units: Sequence[Unit], column: Column, key: Callable[[Row], str]) -
 
 def unfair(by: dict[str, Any], whole: float) -> list[str]:
     """Groups with enough days whose rate is above twice the whole's."""
-    return [name for name, r in by.items() if r["account_days"] >= _FAIR_DAYS and r["per_1000"] > _FAIR_FACTOR * whole and r["false_days"] > 1]
+    return [
+        name for name, r in by.items() if r["account_days"] >= _FAIR_DAYS and r["per_1000"] > _FAIR_FACTOR * whole and r["false_days"] > 1
+    ]
 
 
 def recall(units: Sequence[Unit], column: Column) -> dict[str, Any] | None:
@@ -251,9 +255,7 @@ def generator_probe(results: Sequence[ShardResult]) -> dict[str, Any] | None:
     y = np.array([v for r in probed for v in r.probe_y])
     groups = np.array([v for r in probed for v in r.probe_groups])
     value = probe_auc(x, y, groups)
-    single = single_aucs(
-        np.array([row for r in probed for row in r.single_x]), np.array([v for r in probed for v in r.single_y], np.bool_)
-    )
+    single = single_aucs(np.array([row for r in probed for row in r.single_x]), np.array([v for r in probed for v in r.single_y], np.bool_))
     ranked = sorted(single.items(), key=lambda item: (-item[1], item[0]))
     return {
         "accounts": int(y.size),

@@ -10,7 +10,20 @@ if TYPE_CHECKING:
 
 _WIDTH, _HEIGHT = 860, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 230, 14, 40
-_COLOURS = ("#1f5fd6", "#6a3fb5", "#0b8a6a", "#b8601a", "#a83254", "#5b6577", "#2d8fb3", "#8a7d12", "#7a4a2b", "#394b8f", "#b03bb0", "#3f7d3a")
+_COLOURS = (
+    "#1f5fd6",
+    "#6a3fb5",
+    "#0b8a6a",
+    "#b8601a",
+    "#a83254",
+    "#5b6577",
+    "#2d8fb3",
+    "#8a7d12",
+    "#7a4a2b",
+    "#394b8f",
+    "#b03bb0",
+    "#3f7d3a",
+)
 
 
 class Series(NamedTuple):
@@ -41,7 +54,9 @@ def curves(series: Sequence[Series], title: str = "Recall over n·s²") -> str:
     parts = [_open(_WIDTH, _HEIGHT, title)]
     for step in (0.0, 0.25, 0.5, 0.75, 1.0):
         y = at(0, step)[1]
-        parts.append(f'<line x1="{_LEFT}" x2="{_LEFT + inner}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e6e9ef"/>{_text(_LEFT - 6, y + 4, f"{step:g}", anchor="end")}')
+        parts.append(
+            f'<line x1="{_LEFT}" x2="{_LEFT + inner}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e6e9ef"/>{_text(_LEFT - 6, y + 4, f"{step:g}", anchor="end")}'
+        )
     parts += [_text(at(i, 0)[0], _TOP + tall + 16, name, anchor="middle") for i, name in enumerate(buckets)]
     parts.append(_text(_LEFT + inner / 2, _HEIGHT - 6, "n·s²", anchor="middle"))
     for number, s in enumerate(series):
@@ -55,10 +70,14 @@ def curves(series: Sequence[Series], title: str = "Recall over n·s²") -> str:
             for i, v, low, high in known:
                 if low is not None and high is not None and v is not None:
                     x = at(i, v)[0]
-                    parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{at(i, low)[1]:.1f}" y2="{at(i, high)[1]:.1f}" stroke="{colour}" stroke-opacity=".45" stroke-width="2"/>')
+                    parts.append(
+                        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{at(i, low)[1]:.1f}" y2="{at(i, high)[1]:.1f}" stroke="{colour}" stroke-opacity=".45" stroke-width="2"/>'
+                    )
         y = _TOP + 12 + 17 * number
         x = _LEFT + inner + 14
-        parts.append(f'<line x1="{x}" x2="{x + 20}" y1="{y - 4}" y2="{y - 4}" stroke="{colour}" stroke-width="{width}"{dash}/>{_text(x + 26, y, s.name)}')
+        parts.append(
+            f'<line x1="{x}" x2="{x + 20}" y1="{y - 4}" y2="{y - 4}" stroke="{colour}" stroke-width="{width}"{dash}/>{_text(x + 26, y, s.name)}'
+        )
     return "".join(parts) + "</svg>"
 
 
@@ -79,5 +98,7 @@ def bars(values: Sequence[tuple[str, float, float]], limit: float, title: str = 
         parts.append(f'<line x1="{left + value * scale:.1f}" x2="{left + end:.1f}" y1="{y + 7.5}" y2="{y + 7.5}" stroke="#8b95a7"/>')
         parts.append(_text(left + value * scale + 5, y + 11, f"{value:.3g}", size=10))
     x = left + limit * scale
-    parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="2" y2="{height - 18}" stroke="#b3261e" stroke-dasharray="4 3"/>{_text(x, height - 5, f"{limit:g}", anchor="middle")}')
+    parts.append(
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="2" y2="{height - 18}" stroke="#b3261e" stroke-dasharray="4 3"/>{_text(x, height - 5, f"{limit:g}", anchor="middle")}'
+    )
     return "".join(parts) + "</svg>"

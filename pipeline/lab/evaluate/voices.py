@@ -98,9 +98,7 @@ class Voice:
     by_session: bool = True
     sweep: bool = False
 
-    def choose(
-        self, rng: np.random.Generator, times: NDArray[np.int64], sessions: NDArray[np.int64], salt: int
-    ) -> NDArray[np.int32]:
+    def choose(self, rng: np.random.Generator, times: NDArray[np.int64], sessions: NDArray[np.int64], salt: int) -> NDArray[np.int32]:
         """Text id of each request."""
         size = times.size
         if self.sweep:

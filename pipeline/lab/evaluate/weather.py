@@ -129,7 +129,9 @@ def _deploy(w: Weather, events: NDArray[np.void], symbols: Symbols) -> None:
         for value in np.unique(events[name][after]).tolist():
             if value:
                 old = symbols.names[value]
-                events[name][after & (events[name] == value)] = symbols({"finish": old.upper(), "model": f"hosted/{old}"}.get(name, f"{old} gw/2"))
+                events[name][after & (events[name] == value)] = symbols(
+                    {"finish": old.upper(), "model": f"hosted/{old}"}.get(name, f"{old} gw/2")
+                )
     elif w.what == "one_address":
         events["address"][after] = symbols("240.10.0.1")
         events["asn"][after] = np.where(events["asn"][after] >= 0, 64_512, -1)

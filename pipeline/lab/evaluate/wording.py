@@ -177,7 +177,16 @@ def _then(*steps: Callable[[np.random.Generator, str], str]) -> Callable[[np.ran
 
 
 _POLITE = _frames(
-    ("Could you help me with this? ", "Hi! ", "I was wondering: ", "Quick one - ", "", "", "Hello, a small thing. ", "Sorry to bother you, "),
+    (
+        "Could you help me with this? ",
+        "Hi! ",
+        "I was wondering: ",
+        "Quick one - ",
+        "",
+        "",
+        "Hello, a small thing. ",
+        "Sorry to bother you, ",
+    ),
     ("", " Thanks!", " Thank you in advance.", "", " Any help is welcome.", " Cheers"),
 )
 _WORKPLACE = _frames(

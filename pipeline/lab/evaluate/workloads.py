@@ -46,7 +46,7 @@ class Workload(NamedTuple):
     probe: bool = False
     forests: bool = False
 
-    def count(self, marginals: Marginals, split: Split) -> int:
+    def populations(self, marginals: Marginals, split: Split) -> int:
         """Shards of a half."""
         if self.id == "tenants":
             return -(-len(tenants_of(marginals, split)) // PER_SHARD)

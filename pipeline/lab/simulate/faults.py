@@ -102,7 +102,7 @@ def _without(raw: bytes, name: str) -> bytes:
 
 
 _SPOILERS: tuple[tuple[RejectReason, Callable[[bytes], bytes]], ...] = (
-    (RejectReason.NOT_JSON, lambda raw: raw[: len(raw) // 2]),
+    (RejectReason.NOT_JSON, lambda raw: raw[: len(raw) // 2].decode(errors="ignore").encode()),  # cut between characters
     (RejectReason.NOT_JSON, lambda raw: raw[:-1] + b',"extra":NaN}'),
     (RejectReason.NOT_JSON, lambda raw: b"POST /v1/chat " + raw),
     (RejectReason.NOT_UTF8, lambda raw: raw[:-1] + b',"extra":"\xff\xfe\xfa"}'),

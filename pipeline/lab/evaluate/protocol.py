@@ -4,13 +4,14 @@ Each benign group is a sort of customer: one language, one topic, one template. 
 own past (ours, and MMD against the own past) or with one global benign reference (MMD as published). What a global reference
 does to one-language and one-topic customers is the point of the table.
 
-Ours is what the product computes: blocks of 25 prompts through the feature kernel, the detector's channels STRUCTURE and SHIFT,
-standardised by the customer's own past (its spread joined with the cohort's), added up over the window's blocks.
+Two statistics are ours. `stillwatch, channels` is what the product computes today: blocks of 25 prompts through the feature kernel,
+the detector's channels STRUCTURE and SHIFT, standardised by the customer's own past, added up over the window's blocks.
+`stillwatch, running means` needs a running mean and one number per account: the squared distance between the window's mean
+sketch and the own mean, over what the own blocks' scatter lets one expect.
 """
 
 from __future__ import annotations
 
-import math
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -43,7 +44,7 @@ SIZES = (100, 200, 1_500)
 SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
 _PAST = 1_000
 _PER_CUSTOMER = 5
-_MMD_EVERY = {100: 5, 200: 5, 1_500: 5}
+_MMD_EVERY = {100: 5, 200: 5, 1_500: 20}
 """MMD is slow: it sees one customer in so many."""
 _LEVEL = 0.995
 """Quantile of benign tune windows at which our bar stands (.5 % by design)."""
@@ -51,7 +52,9 @@ _MMD_LEVEL = 0.95
 _COHORT_BLOCKS = 12.0
 """How many blocks the cohort's spread counts for beside the own past."""
 _HOUR_MS = 3_600_000
-_STATISTICS = ("stillwatch", "mmd, own past", "mmd, global reference")
+_LEAST_EFFECT = 0.004
+"""Squared distance beyond the expected one, below which a window is not different enough to matter (unit sketches)."""
+_STATISTICS = ("stillwatch, running means", "stillwatch, channels", "mmd, own past", "mmd, global reference")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,11 @@ class _Task(NamedTuple):
 
 
 class _Scored(NamedTuple):
-    """Statistics of windows: ours [n, 2] before standardisation joined, MMD where it looked."""
+    """Statistics of windows: the two channels, the running means, MMD where it looked."""
 
     task: _Task
-    ours: list[list[float]]
+    channels: list[list[float]]
+    means: list[float]
     own: list[float]
     globe: list[float]
 
@@ -153,7 +157,16 @@ def _draw(task: _Task, marginals: Marginals) -> _Windows:
     hostile = round(task.share * task.size)
     past, windows = [], []
     for number in range(task.customers):
-        dice = Dice(generator(515, SIZES.index(task.size) if task.size in SIZES else 9, round(task.share * 100), number, len(task.name), *task.name.encode()[:24]))
+        dice = Dice(
+            generator(
+                515,
+                SIZES.index(task.size) if task.size in SIZES else 9,
+                round(task.share * 100),
+                number,
+                len(task.name),
+                *task.name.encode()[:24],
+            )
+        )
         own = sort(dice, Writer(scribe, dice, _PAST + per * task.size + 8))
         past.append(own[:_PAST])
         rest = own[_PAST : _PAST + per * task.size].reshape(per, task.size).copy()
@@ -166,7 +179,7 @@ def _draw(task: _Task, marginals: Marginals) -> _Windows:
     return _Windows(np.stack(past), np.stack(windows), scribe.finish().prints)
 
 
-def _ours(drawn: _Windows) -> NDArray[np.float64]:
+def _channels(drawn: _Windows) -> NDArray[np.float64]:
     """Statistics of every window [customers, windows, channels] before the joint score: sums of standardised blocks over √blocks."""
     customers, per, size = drawn.windows.shape
     found = np.zeros((customers, per, 2))
@@ -228,7 +241,21 @@ def _score(data: Path | None, task: _Task) -> _Scored:
             window = unit(drawn.prints["sketch"][drawn.windows[c, w]])
             own_values.append(own.statistic(window))
             globe_values.append(globe.statistic(window))
-    return _Scored(task, _ours(drawn).reshape(-1, 2).tolist(), own_values, globe_values)
+    return _Scored(task, _channels(drawn).reshape(-1, 2).tolist(), _running_means(drawn), own_values, globe_values)
+
+
+def _running_means(drawn: _Windows) -> list[float]:
+    """Squared distance of each window's mean to the own mean, in units of the expected; 0 below the least effect."""
+    found = []
+    for past, windows in zip(drawn.past, drawn.windows, strict=True):
+        blocks = unit(drawn.prints["sketch"][past]).reshape(_PAST // BLOCK_REQUESTS, BLOCK_REQUESTS, -1).mean(axis=1)
+        mean = blocks.mean(axis=0)
+        scatter = float(((blocks - mean) ** 2).sum()) / (len(blocks) - 1)
+        for window in windows:
+            away = float(((unit(drawn.prints["sketch"][window]).mean(axis=0) - mean) ** 2).sum())
+            expected = scatter * (BLOCK_REQUESTS / len(window) + 1.0 / len(blocks))
+            found.append(away / expected if away - expected >= _LEAST_EFFECT else 0.0)
+    return found
 
 
 def _global(marginals: Marginals, split: Split) -> NDArray[np.float32]:
@@ -244,9 +271,8 @@ def _global(marginals: Marginals, split: Split) -> NDArray[np.float32]:
 
 
 def joint(ours: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Our window score: structure and shift must both speak; the weaker counts twice (conjunction, DETECTION 1)."""
-    ranked = np.sort(ours, axis=1)
-    found: NDArray[np.float64] = (2.0 * ranked[:, 0] + ranked[:, 1]) / 3.0
+    """One number of the two channels: how far out in either direction (a window asks what changed, not yet for the worse)."""
+    found: NDArray[np.float64] = np.sqrt((ours**2).sum(axis=1))
     return found
 
 
@@ -274,14 +300,16 @@ def windows(order: WindowOrder, progress: Callable[[str, int, int], None]) -> di
             progress(f"{task.name}, {task.size} prompts", len(done), len(tasks))
     note = (
         f"{order.split} half, {marginals.name} texts; bars set on the other half's benign windows (ours at the {_LEVEL:.1%} quantile of all groups "
-        f"together, MMD at {_MMD_LEVEL:.0%} as published); MMD on every fifth customer."
+        f"together, MMD at {_MMD_LEVEL:.0%} as published); MMD on every fifth customer (every 20th, with fewer draws, at 1,500)."
     )
     return {"note": note, "sizes": {str(size): _figures(order, other, size, done) for size in order.sizes}}
 
 
 def _values(scored: _Scored, name: str) -> NDArray[np.float64]:
-    if name == "stillwatch":
-        return joint(np.array(scored.ours).reshape(-1, 2))
+    if name == "stillwatch, channels":
+        return joint(np.array(scored.channels).reshape(-1, 2))
+    if name.startswith("stillwatch"):
+        return np.array(scored.means)
     return np.array(scored.own if name.endswith("past") else scored.globe)
 
 
@@ -290,13 +318,15 @@ def _figures(order: WindowOrder, other: Split, size: int, done: dict[_Task, _Sco
     found: dict[str, Any] = {"statistics": {}, "windows_per_group": {}}
     for s in mine:
         if s.task.split == order.split and s.task.share == 0:
-            found["windows_per_group"][s.task.name] = len(s.ours)
+            found["windows_per_group"][s.task.name] = len(s.means)
     found["windows_per_group"] = dict(sorted(found["windows_per_group"].items()))
     for name in _STATISTICS:
         lessons = [s for s in mine if s.task.split == other]
         if name == "mmd, global reference":  # published: benign against the same benign
             lessons = [s for s in lessons if s.task.name == "one language: en"]
-        bar = float(np.quantile(np.concatenate([_values(s, name) for s in lessons]), _LEVEL if name == "stillwatch" else _MMD_LEVEL))
+        bar = float(
+            np.quantile(np.concatenate([_values(s, name) for s in lessons]), _LEVEL if name.startswith("stillwatch") else _MMD_LEVEL)
+        )
         by_group = {
             s.task.name: tidy(float((_values(s, name) > bar).mean())) for s in mine if s.task.split == order.split and s.task.share == 0
         }
@@ -325,8 +355,3 @@ def windows_closing(found: dict[str, Any]) -> str:
             tpr = "  ".join(f"{k} {v:.3f}" for k, v in s["tpr"].items())
             lines.append(f"  {name:24} FPR {s['fpr']:.4f}, worst {s['worst_fpr']:.3f} ({s['worst_group']})   TPR {tpr}")
     return "\n".join(lines)
-
-
-def blocks_in(size: int) -> int:
-    """Blocks of a window."""
-    return math.ceil(size / BLOCK_REQUESTS)
