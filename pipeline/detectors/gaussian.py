@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from river import base, stats
 
@@ -105,7 +105,7 @@ class AccountGaussian(base.AnomalyDetector):
         weight = k0 + effective
         return effective * normal.mean.get() / weight, math.sqrt(variance * (1.0 + 1.0 / weight)), freedom
 
-    def score_one(self, x: Mapping[Hashable, float]) -> float:
+    def score_one(self, x: Mapping[Any, float]) -> float:
         """The signed score of `x`; changes nothing."""
         total = 0.0
         for feature in sorted(x, key=str) if len(x) > 1 else x:
@@ -113,7 +113,7 @@ class AccountGaussian(base.AnomalyDetector):
             total += normal_score((x[feature] - mean) / deviation, freedom)
         return total / math.sqrt(len(x)) if len(x) > 1 else total
 
-    def learn_one(self, x: Mapping[Hashable, float]) -> None:
+    def learn_one(self, x: Mapping[Any, float]) -> None:
         """Take `x` as normal."""
         for feature, value in x.items():
             normal = self._normals.get(feature)

@@ -89,7 +89,7 @@ class AccountModels:
         """Feed the composite of the channels' scores; True when its mean has moved for good (Page, 1954)."""
         if self._drift is None:
             self._drift = _new_drift()
-        self._drift.update(composite)
+        self._drift.update(composite)  # type: ignore[no-untyped-call]  # River types only some of its calls
         if self._drift.drift_detected:
             self._drift = None
             return True

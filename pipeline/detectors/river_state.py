@@ -1,7 +1,7 @@
 """The only file that looks inside River 0.26.1: reading and restoring the numbers behind its Rust statistics.
 
 `EWMean` and `EWVar` hold their state in Rust objects whose `__getstate__` is little-endian bytes: per running mean the mean
-(f8), α (f8), 1 − α (f8), a started flag (u1); `EWMean` has one and α again, `EWVar` two, of x and of x², and α twice. Pickles of
+(f8), a (f8), 1 − a (f8), a started flag (u1); `EWMean` has one and a again, `EWVar` two, of x and of x², and a twice. Pickles of
 these are 176 bytes and more for two numbers, so we keep the numbers. `tests/detectors/test_river_state.py` is the contract
 that a newer River must pass before the pin moves.
 """
@@ -65,4 +65,4 @@ def restore_drift(detector: drift.PageHinkley, state: DriftState) -> None:
     d._sum_increase = state.sum_increase  # noqa: SLF001 - as above
     d._sum_decrease = state.sum_decrease  # noqa: SLF001 - as above
     d._min_increase = state.min_increase  # noqa: SLF001 - as above
-    d._max_decrease = state.max_decrease  # noqa: SLF001 - as above
+    d._max_decrease = state.max_decrease  # type: ignore[assignment]  # noqa: SLF001 - as above; River starts it as an int

@@ -97,7 +97,7 @@ def _start(group: ProcessGroup, libs: Path, definition: Path, port: int | None, 
         values = {"port": str(port), "controller_port": str(controller_port), "data": str(home / "data")}
         properties.write_text(template.substitute(values))
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        format_data = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+        format_data = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties)]  # an id may begin with a dash
         _run([*command, *format_data], FORMAT_DEADLINE_S)
         child = group.start(
             "kafka",

@@ -6,7 +6,12 @@ sequences of events give equal bytes whatever the frame boundaries.
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import numpy as np
+
+Row: TypeAlias = Any
+"""One record of `ROW` inside a kernel: numba knows its fields, mypy cannot."""
 
 SKETCH = 128
 LIFE_TEMPLATES = 8
@@ -14,16 +19,20 @@ LIFE_TEMPLATES = 8
 BUCKETS = 64
 """Hashed counters per block: the share of equal pairs is read from them, less the 1/64 that collide by chance."""
 USUAL = (
-    "requests_hour", "tokens_hour", "output_length", "output_ratio", "reasoning_share", "cached_share", "choices_share", "logprobs_share",
-    "tiny_share", "output_length_sd", "prompt_length_sd", "template_mass", "template_repeat", "prefix_repeat", "similarity", "shift_fast", "marker_share",
+    "requests_hour", "tokens_hour", "output_length", "output_ratio", "reasoning_share", "cached_share", "choices_share",
+    "logprobs_share",
+    "tiny_share", "output_length_sd", "prompt_length_sd", "template_mass", "template_repeat", "prefix_repeat", "similarity",
+    "shift_fast", "marker_share",
     "task_share", "error_share", "limited_share", "refused_share", "lists_share", "addresses", "keys", "models",
 )  # fmt: skip
 """Block features whose usual value an account keeps, so that an alert can say what was expected of it."""
 
 SUMS = (
-    "input", "output", "reasoning", "cached", "output_log", "output_log2", "length_log", "length_log2", "gap_log", "gap_log2", "temperature",
+    "input", "output", "reasoning", "cached", "output_log", "output_log2", "length_log", "length_log2", "gap_log", "gap_log2",
+    "temperature",
 )  # fmt: skip
-"""What is summed over requests that have it: tokens by kind, ln(1 + output tokens), ln(1 + prompt characters), ln(1 + gap in ms), temperature."""
+"""What is summed over requests that have it: tokens by kind, ln(1 + output tokens), ln(1 + prompt characters),
+ln(1 + pause in ms), temperature."""
 COUNTS = (
     "inputs", "outputs", "reasonings", "caches", "prints", "markers", "tasks", "errors", "limited", "refused", "lists",
     "logprobs", "choices", "tiny", "gaps", "generations", "temperatures", "recurring",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -70,8 +70,10 @@ def history(scenario: Scenario, block_requests: int = 25) -> History:
                 count = close_open(rows, np.arange(len(slots), dtype=np.int32), hour * HOUR_MS, out, count)
             count = apply_events(rows, table.columns, of[table.columns.account], lo, hi, block_requests, out, count)
             lo = hi
-        found.append(Blocks(*(column[:count].copy() for column in out)))
-    return History(Blocks(*(np.concatenate(columns) for columns in zip(*found, strict=True))), list(slots))
+        closed: list[NDArray[Any]] = [column[:count].copy() for column in out]
+        found.append(Blocks(*closed))
+    columns: list[NDArray[Any]] = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    return History(Blocks(*columns), list(slots))
 
 
 def spreads(histories: list[History]) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Spread]]:
@@ -136,14 +138,14 @@ def scenarios(populations: int) -> Iterable[Scenario]:
         yield Scenario(
             seed=FIRST_SEED + number,
             start_ms=START_MS + number * 3 * _DAY_MS,
-            days=5.0 + 2.0 * (number % 3),
-            accounts=300,
+            days=8.0 if number % 4 == 3 else 5.0,
+            accounts=240,
             requests_per_account_day=(120.0, 200.0, 320.0)[number % 3],
             attacks=(),
         )
 
 
-def main(populations: int = 30) -> None:
+def main(populations: int = 18) -> None:
     """Fit and write the package's prior file."""
     found = []
     for number, scenario in enumerate(scenarios(populations)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Literal
 
 import msgspec
 
@@ -15,6 +16,9 @@ RISK_CLASSES = (0.7, 0.85, 0.95)
 _LARGE_OUTPUT = 1_000_000
 _HUGE_OUTPUT = 5_000_000
 _SMALL_OUTPUT = 20_000
+
+
+_ACTIONS: tuple[Literal["watch", "throttle", "verify", "suspend"], ...] = ("watch", "watch", "verify", "throttle", "suspend")
 
 
 class Episode(msgspec.Struct, array_like=True):
@@ -96,9 +100,9 @@ class Episode(msgspec.Struct, array_like=True):
         return min(max(level, 1), 5)
 
     @property
-    def action(self) -> str:
+    def action(self) -> Literal["watch", "throttle", "verify", "suspend"]:
         """What to do now."""
-        return ("watch", "watch", "verify", "throttle", "suspend")[self.severity - 1]
+        return _ACTIONS[self.severity - 1]
 
 
 def alert_id(account_id: str, kind: str, number: int) -> str:

@@ -25,7 +25,7 @@ ZERO = (0.0,) * len(TILTS)
 
 _DECAY = 1.2
 _ZETA = 5.591582441177751  # Σ n^−1.2 over n ≥ 1
-_PARTS = tuple(n**-_DECAY / _ZETA for n in range(1, 4097))
+_PARTS: tuple[float, ...] = tuple(float(n) ** -_DECAY / _ZETA for n in range(1, 4097))
 
 
 def deposit_share(blocks_today: int) -> float:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pipeline.detectors.models import Channel
 from pipeline.events.alert import Explanation, Kind
 from pipeline.features.catalogue import FEATURES, INDEX
-from pipeline.features.kernel import USUAL_FROM
+from pipeline.features.layout import USUAL_FROM
 from pipeline.features.row import USUAL
 from pipeline.scoring import channels, levels
 
 if TYPE_CHECKING:
-    from pipeline.detectors.models import Channel
     from pipeline.scoring.levels import Level
     from pipeline.scoring.prior import Spread
 
@@ -63,7 +63,7 @@ def explain(vector: list[float], reasons: list[Reason], spreads: dict[str, Sprea
 
 
 def _parts(vector: list[float], reason: Reason, spreads: dict[str, Spread]) -> list[_Part]:
-    own = isinstance(reason.source, channels.Channel)
+    own = isinstance(reason.source, Channel)
     parts = channels.PARTS[reason.source] if own else levels.PARTS[reason.source]  # type: ignore[index]
     found = []
     for part in parts:

@@ -53,12 +53,12 @@ def test_restored_drift_watch_continues_bit_for_bit(before: int) -> None:
     stream = VALUES[:150] + [x + 3.0 for x in VALUES[150:]]
     original, restored = fresh(), fresh()
     for x in stream[:before]:
-        original.update(x)
+        original.update(x)  # type: ignore[no-untyped-call]
     restore_drift(restored, read_drift(original))
     fired = 0
     for x in stream[before:]:
-        original.update(x)
-        restored.update(x)
+        original.update(x)  # type: ignore[no-untyped-call]
+        restored.update(x)  # type: ignore[no-untyped-call]
         assert original.drift_detected == restored.drift_detected
         if original.drift_detected:
             fired += 1

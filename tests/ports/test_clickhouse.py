@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.base.errors import DependencyError, UnavailableError
 from pipeline.base.settings import Settings
-from pipeline.ports.clickhouse import Admin, ClickHouseSink, Limits, MemorySink, QueryError, Reader
+from pipeline.ports.clickhouse import Admin, ClickHouseSink, Limits, QueryError, Reader
+from pipeline.ports.clickhouse_memory import MemorySink
 from pipeline.ports.migrations import migrate
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pipeline.events.alert import Alert, Kind, encode_alert
 from pipeline.events.outputs import DeadLetter, Rollup, encode
 from pipeline.ports import metrics
 from pipeline.ports.broker import TopicPartition
-from pipeline.ports.clickhouse import MemorySink
+from pipeline.ports.clickhouse_memory import MemorySink
 from pipeline.ports.memory import MemoryBroker
 from pipeline.roles.deliver import run_deliver
 from pipeline.roles.health import Health

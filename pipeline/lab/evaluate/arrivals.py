@@ -83,7 +83,9 @@ def rhythmic(
     start, end = span
     slots = -(-(end - start) // SLOT_MS)
     at = (np.arange(slots) + rotate) % SLOTS
-    expected = tenant.weights[at] * per_day * tenant.days * trend[:slots]
+    expected = tenant.weights[at] * per_day * tenant.days
+    expected *= min(1.0, 2.0 * per_day * slots / 144 / max(float(expected.sum()), 1e-9))  # not a fortnight's requests in two days
+    expected *= trend[:slots]
     mean = np.clip(tenant.clump[at], pace.burst, max(pace.most, pace.burst))
     bursts = rng.poisson(expected / mean)
     total = int(bursts.sum())

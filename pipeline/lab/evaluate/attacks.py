@@ -7,6 +7,7 @@ archetypes use only benign texts. Each names the benign twin that plays at the s
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -129,7 +130,7 @@ def _when(desk: Desk, strength: Strength, scene: Scene, pace: Pace | None = None
     return exactly(dice.rng, strength.requests, tenant, span, dice.integer(0, SLOTS - 1), pace or PEOPLE_PACE, strength.intensity())
 
 
-def _from(desk: Desk, scene: Scene, strength: Strength, *, own: float = 0.5) -> Line:
+def _from(desk: Desk, scene: Scene, strength: Strength, *, own: float = 0.4) -> Line:
     """A way in: the account's usual one, or one of its own as any account's is drawn."""
     dice = desk.dice
     per_minute = max(PLANS[desk.who.plan], int(3.0 * strength.requests / strength.days / 1440) + 60)
@@ -138,9 +139,11 @@ def _from(desk: Desk, scene: Scene, strength: Strength, *, own: float = 0.5) -> 
     return replace(desk.line(addresses=dice.integer(1, 3)), limit_per_minute=per_minute)
 
 
-def _base(desk: Desk, voice: Voice) -> Recipe:
-    tenant = desk.pick_tenant()
-    return replace(desk.chat(voice, tenant), context=0.0, cached=desk.dice.uniform(0.0, 0.4))
+def _base(desk: Desk, voice: Voice, scene: Scene) -> Recipe:
+    """Ordinary settings; two in three attackers stay with the models that the account used anyway."""
+    found = replace(desk.chat(voice, desk.pick_tenant()), context=0.0, cached=desk.dice.uniform(0.0, 0.4))
+    chats = scene.cover is not None and not any("embed" in name for name, _ in scene.cover.recipe.models)
+    return replace(found, models=scene.cover.recipe.models) if scene.cover is not None and chats and desk.dice.flip(0.67) else found
 
 
 def _breadth(desk: Desk) -> int:
@@ -172,7 +175,7 @@ def bulk_drain(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     dice = desk.dice
     voice = desk.writer.plain(desk.groups(TextKind.PEOPLE, _breadth(desk), dice.pick(("en", desk.spoken()))), by_session=False)
     recipe = replace(
-        _base(desk, voice), output=(dice.lognormal(900, 0.3), dice.uniform(0.4, 0.7)), max_tokens=(dice.pick((None, 4096, 8192)),)
+        _base(desk, voice, scene), output=(dice.lognormal(900, 0.3), dice.uniform(0.4, 0.7)), max_tokens=(dice.pick((None, 4096, 8192)),)
     )
     return [Part(_when(desk, strength, scene), recipe, _from(desk, scene, strength), attack=True)]
 
@@ -181,7 +184,7 @@ def bulk_records(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     """Somebody else's records through a template, the whole catalogue, as fast as it goes."""
     dice = desk.dice
     voice = desk.writer.templated(dice.some(templates(desk.split, "app"), 2), desk.groups(TextKind.RECORD, _breadth(desk)))
-    recipe = replace(_base(desk, voice), output=(dice.lognormal(600, 0.4), 0.5))
+    recipe = replace(_base(desk, voice, scene), output=(dice.lognormal(600, 0.4), 0.5))
     return [Part(_when(desk, strength, scene, Pace(2.0, 0.7, 8.0)), recipe, _from(desk, scene, strength), attack=True)]
 
 
@@ -193,7 +196,7 @@ def _distil(how: str) -> Callable[[Desk, Strength, Scene], list[Part]]:
         dice = desk.dice
         voice = _extraction_text(desk, how or strength.text, TextKind.TASK, "task")
         recipe = replace(
-            _base(desk, voice),
+            _base(desk, voice, scene),
             output=(dice.lognormal(450, 0.5), dice.uniform(0.25, 0.6)),
             max_tokens=(dice.pick((None, 1024, 2048, 4096)),),
             temperatures=(dice.pick((None, 0.0, 0.7, 1.0)),),
@@ -210,18 +213,18 @@ def foreign_sweep(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     languages = dice.some(sorted({g.language for g in desk.marginals.texts(desk.split, TextKind.PASSAGE)}), dice.integer(3, 8))
     groups = [g for code in languages for g in desk.groups(TextKind.PASSAGE, 3, code)]
     voice = desk.writer.templated(dice.some(templates(desk.split, "task"), 2), groups)
-    recipe = replace(_base(desk, voice), output=(dice.lognormal(500, 0.4), 0.5))
+    recipe = replace(_base(desk, voice, scene), output=(dice.lognormal(500, 0.4), 0.5))
     return [Part(_when(desk, strength, scene), recipe, _from(desk, scene, strength), attack=True)]
 
 
 # ---- reasoning elicitation
 
 
-def _elicit(desk: Desk, voice: Voice) -> Recipe:
+def _elicit(desk: Desk, voice: Voice, scene: Scene) -> Recipe:
     dice = desk.dice
     return replace(
-        _base(desk, voice),
-        models=desk.models(reasons=True),
+        _base(desk, voice, scene),
+        models=desk.models(reasons=True) if dice.flip(0.6) else _base(desk, voice, scene).models,
         output=(dice.lognormal(1500, 0.4), dice.uniform(0.3, 0.6)),
         reasoning=dice.uniform(0.5, 0.8),
         max_tokens=(dice.pick((None, 8192, 16_384)),),
@@ -231,7 +234,7 @@ def _elicit(desk: Desk, voice: Voice) -> Recipe:
 def cot_harvest(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     """Questions of chain-of-thought sets, as they are, or tasks with the demand for the whole reasoning."""
     voice = _extraction_text(desk, strength.text, desk.dice.pick((TextKind.REASONING, TextKind.TASK)), "reasoning")
-    return [Part(_when(desk, strength, scene), _elicit(desk, voice), _from(desk, scene, strength), attack=True)]
+    return [Part(_when(desk, strength, scene), _elicit(desk, voice, scene), _from(desk, scene, strength), attack=True)]
 
 
 def polyglot_cot(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
@@ -239,7 +242,7 @@ def polyglot_cot(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     dice = desk.dice
     codes = dice.some(desk.marginals.languages(desk.split), dice.integer(3, 8))
     voices = [desk.writer.templated(templates(desk.split, "reasoning", code), desk.groups(TextKind.PEOPLE, 2, code)) for code in codes]
-    return [Part(_when(desk, strength, scene), _elicit(desk, joined(dice, *voices)), _from(desk, scene, strength), attack=True)]
+    return [Part(_when(desk, strength, scene), _elicit(desk, joined(dice, *voices), scene), _from(desk, scene, strength), attack=True)]
 
 
 def logprob_harvest(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
@@ -247,7 +250,7 @@ def logprob_harvest(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     dice = desk.dice
     voice = _extraction_text(desk, strength.text, TextKind.REASONING, "reasoning")
     recipe = replace(
-        _elicit(desk, voice),
+        _elicit(desk, voice, scene),
         models=desk.models(),
         logprobs=dice.uniform(0.7, 1.0),
         choices=(dice.pick((None, 4, 8)),),
@@ -269,19 +272,19 @@ def ride_limits(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     network = draw_network(dice, desk.who.country, addresses=dice.integer(4, 16), agents=dice.integer(1, 3))
     line = replace(desk.line(network), keys=draw_keys(dice, dice.pick((1, 3, 6, 12))), key_by="turn", limit_per_minute=limit)
     times = riding(dice.rng, strength.requests, (scene.start_ms, scene.end_ms), run, 45.0)
-    return [Part(times, replace(_base(desk, voice), output=(dice.lognormal(450, 0.4), 0.5)), line, attack=True)]
+    return [Part(times, replace(_base(desk, voice, scene), output=(dice.lognormal(450, 0.4), 0.5)), line, attack=True)]
 
 
 def failover_rotation(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     """Keys get blocked (403), the next one takes over within seconds, from another address."""
     dice = desk.dice
     voice = desk.writer.plain(desk.groups(TextKind.PEOPLE, _breadth(desk), "en"), by_session=False)
-    recipe = replace(_base(desk, voice), output=(dice.lognormal(500, 0.4), 0.5))
+    recipe = replace(_base(desk, voice, scene), output=(dice.lognormal(500, 0.4), 0.5))
     times = _when(desk, strength, scene)
     lives = dice.integer(3, 14)
     edges = np.linspace(0, times.size, lives + 1).astype(int).tolist()
     parts = []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges):
         line = replace(_from(desk, scene, strength, own=1.0), keys=draw_keys(dice, 1))
         end = max(a, b - dice.integer(3, 30))
         blocked = replace(recipe, failures=Failures(0.0, 1.0, 0.0, ((403, "key_blocked", 0.7), (429, "rate_limited", 0.3))))
@@ -293,7 +296,7 @@ def failover_rotation(desk: Desk, strength: Strength, scene: Scene) -> list[Part
 # ---- probing
 
 
-def _probe_recipe(desk: Desk, voice: Voice, *, client: float, refusal: float) -> Recipe:
+def _probe_recipe(desk: Desk, voice: Voice, scene: Scene, *, client: float, refusal: float) -> Recipe:
     dice = desk.dice
     wrong = (
         (400, "invalid_request", dice.uniform(0.3, 0.6)),
@@ -301,7 +304,7 @@ def _probe_recipe(desk: Desk, voice: Voice, *, client: float, refusal: float) ->
         (403, "permission_denied", dice.uniform(0.1, 0.3)),
         (413, "request_too_large", dice.uniform(0.02, 0.1)),
     )
-    return replace(_base(desk, voice), failures=Failures(0.003, client, refusal, wrong), output=(dice.lognormal(80, 0.5), 0.8))
+    return replace(_base(desk, voice, scene), failures=Failures(0.003, client, refusal, wrong), output=(dice.lognormal(80, 0.5), 0.8))
 
 
 def jailbreak_probe(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
@@ -310,7 +313,7 @@ def jailbreak_probe(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     groups = desk.groups(TextKind.PEOPLE, dice.integer(3, 8), "en")
     voice = desk.writer.templated(templates(desk.split, "probe"), groups)
     recipe = replace(
-        _probe_recipe(desk, voice, client=dice.uniform(0.02, 0.15), refusal=dice.uniform(0.3, 0.8)), temperatures=(None, 0.0, 1.0)
+        _probe_recipe(desk, voice, scene, client=dice.uniform(0.02, 0.15), refusal=dice.uniform(0.3, 0.8)), temperatures=(None, 0.0, 1.0)
     )
     return [Part(_when(desk, strength, scene), recipe, _from(desk, scene, strength), attack=True)]
 
@@ -321,7 +324,7 @@ def parameter_probe(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     voice = desk.writer.plain(desk.groups(TextKind.PEOPLE, 3, "en"), by_session=False)
     names = (*CHAT_MODELS, *dice.some(_UNKNOWN_MODELS, dice.integer(3, 6)))
     recipe = replace(
-        _probe_recipe(desk, voice, client=dice.uniform(0.3, 0.7), refusal=0.02),
+        _probe_recipe(desk, voice, scene, client=dice.uniform(0.3, 0.7), refusal=0.02),
         models=tuple((n, 1.0) for n in names),
         operations=(("chat", 1.0), ("list_models", dice.uniform(0.03, 0.12)), ("text_completion", 0.1)),
         max_tokens=(1, 1, 1, 16, None, 200_000),
@@ -341,7 +344,7 @@ def release_pivot(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     used = {name for name, _ in scene.cover.recipe.models} if scene.cover else set()
     other = NEW_MODEL if release else desk.dice.pick([m for m in CHAT_MODELS if m not in used])
     voice = _extraction_text(desk, strength.text, TextKind.TASK, "task")
-    recipe = replace(_base(desk, voice), models=((other, 1.0),), output=(desk.dice.lognormal(500, 0.4), 0.5))
+    recipe = replace(_base(desk, voice, scene), models=((other, 1.0),), output=(desk.dice.lognormal(500, 0.4), 0.5))
     return [Part(_when(desk, strength, scene), recipe, _from(desk, scene, strength, own=0.3), attack=True)]
 
 
@@ -357,11 +360,11 @@ def stolen_key(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     voice = desk.writer.plain(
         desk.groups(TextKind.PEOPLE, _breadth(desk), dice.pick(desk.marginals.languages(desk.split))), by_session=False
     )
-    recipe = replace(_base(desk, voice), models=(("corvus-2-large", 1.0), ("lyra-4", 0.3)), output=(dice.lognormal(700, 0.5), 0.7))
+    recipe = replace(_base(desk, voice, scene), models=(("corvus-2-large", 1.0), ("lyra-4", 0.3)), output=(dice.lognormal(700, 0.5), 0.7))
     times = _when(desk, strength, scene)
     look = min(dice.integer(6, 30), times.size // 4)
     about = replace(
-        _probe_recipe(desk, voice, client=0.4, refusal=0.0),
+        _probe_recipe(desk, voice, scene, client=0.4, refusal=0.0),
         operations=(("chat", 1.0), ("list_models", 0.6)),
         max_tokens=(1, 16),
         models=recipe.models,
@@ -378,7 +381,7 @@ def stolen_key_quiet(desk: Desk, strength: Strength, scene: Scene) -> list[Part]
     keys = scene.cover.line.keys if scene.cover else draw_keys(dice, 1)
     voice = desk.writer.plain(desk.groups(TextKind.PEOPLE, dice.integer(3, 8), dice.pick(desk.marginals.languages(desk.split))))
     models = scene.cover.recipe.models if scene.cover else desk.models()
-    recipe = replace(_base(desk, voice), models=models, conversations=True)
+    recipe = replace(_base(desk, voice, scene), models=models, conversations=True)
     line = replace(_from(desk, scene, strength, own=1.0), network=network, keys=keys)
     return [Part(_when(desk, strength, scene), recipe, line, attack=True)]
 
@@ -395,7 +398,7 @@ def relay(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     line = replace(_from(desk, scene, strength, own=1.0), network=network)
     if scene.cover is not None:
         line = replace(line, keys=scene.cover.line.keys)
-    recipe = replace(_base(desk, voice), cached=dice.uniform(0.0, 0.08), conversations=dice.flip(0.5))
+    recipe = replace(_base(desk, voice, scene), cached=dice.uniform(0.0, 0.08), conversations=dice.flip(0.5))
     return [Part(_when(desk, strength, scene), recipe, line, attack=True)]
 
 
@@ -407,7 +410,7 @@ def relay_pool(desk: Desk, strength: Strength, scene: Scene) -> list[Part]:
     exits = draw_network(dice, desk.who.country, addresses=dice.integer(20, 80))
     pool = tuple((address, dice.pick(COUNTRIES)[0]) for address, _ in exits.pool)
     line = replace(_from(desk, scene, strength, own=1.0), network=replace(exits, pool=pool))
-    recipe = replace(_base(desk, voice), context=1.0, cached=dice.uniform(0.0, 0.1))
+    recipe = replace(_base(desk, voice, scene), context=1.0, cached=dice.uniform(0.0, 0.1))
     return [Part(_when(desk, strength, scene), recipe, line, attack=True)]
 
 

@@ -149,7 +149,7 @@ _WARM_HOURS = 24
 
 
 def own_history(shard: Shard, accounts: Sequence[int]) -> Scores:
-    """Standard score of each active hour's tokens (logarithm) against the account's own running mean and deviation, after 24 active hours."""
+    """Standard score of each active hour's tokens (logarithm) in the account's own history, after 24 active hours."""
     parts = []
     for number, events in rows_of(shard, accounts):
         hour = events["time"] // HOUR_MS

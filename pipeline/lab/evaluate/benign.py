@@ -7,6 +7,7 @@ Each describes one account; five use only extraction-like texts. `judge_only` on
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -349,8 +350,8 @@ def rotating_keys(desk: Desk) -> list[Part]:
     recipe = replace(desk.chat(voice, tenant), conversations=True)
     times, line = desk.live(tenant, PEOPLE_PACE), desk.line(addresses=3, peak_per_minute=120)
     step = int(dice.uniform(1.5, 5) * DAY_MS)
-    edges = list(range(desk.span[0], desk.span[1], step)) + [desk.span[1]]
-    return [Part(within(times, a, b), recipe, replace(line, keys=draw_keys(dice, 1))) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    edges = [*range(desk.span[0], desk.span[1], step), desk.span[1]]
+    return [Part(within(times, a, b), recipe, replace(line, keys=draw_keys(dice, 1))) for a, b in pairwise(edges)]
 
 
 def vacation_home(desk: Desk) -> list[Part]:
@@ -367,8 +368,8 @@ def vacation_home(desk: Desk) -> list[Part]:
 BENIGN: dict[str, Benign] = {
     b.name: b
     for b in (
-        Benign("chat_product", 0.13, 2.0, ("bulk_extraction",), chat_product),
-        Benign("solo_developer", 0.13, 0.4, (), solo_developer),
+        Benign("chat_product", 0.12, 2.0, ("bulk_extraction",), chat_product),
+        Benign("solo_developer", 0.11, 0.4, (), solo_developer),
         Benign("nightly_evaluation", 0.045, 2.5, ("systematic_distillation", "bulk_extraction"), nightly_evaluation),
         Benign("ci_agent", 0.05, 1.2, ("credential_theft", "limit_evasion"), ci_agent),
         Benign("team_key", 0.06, 1.2, ("resale", "credential_theft"), team_key),
@@ -379,15 +380,15 @@ BENIGN: dict[str, Benign] = {
         Benign("one_language_product", 0.07, 1.2, (), one_language_product),
         Benign("one_topic_product", 0.05, 1.0, ("systematic_distillation",), one_topic_product),
         Benign("support_rag", 0.06, 1.5, ("systematic_distillation",), support_rag),
-        Benign("tireless_batch", 0.035, 3.0, ("bulk_extraction",), tireless_batch),
+        Benign("tireless_batch", 0.05, 3.0, ("bulk_extraction",), tireless_batch),
         Benign("audit_explainer", 0.03, 0.5, ("reasoning_elicitation",), audit_explainer),
-        Benign("in_house_synthetic", 0.03, 2.5, ("systematic_distillation",), in_house_synthetic),
+        Benign("in_house_synthetic", 0.035, 2.5, ("systematic_distillation",), in_house_synthetic),
         Benign("homework_class", 0.02, 1.0, ("reasoning_elicitation", "systematic_distillation"), homework_class, judge_only=True),
         Benign("growing_customer", 0.025, 1.0, ("bulk_extraction",), growing_customer),
         Benign("overnight_doubler", 0.015, 1.0, ("bulk_extraction",), overnight_doubler, judge_only=True),
         Benign("newcomer", 0.03, 0.6, (), newcomer, arrives=True),
         Benign("batch_newcomer", 0.015, 2.0, ("bulk_extraction", "systematic_distillation"), batch_newcomer, arrives=True),
-        Benign("platform_aggregator", 0.02, 1.5, ("resale",), platform_aggregator),
+        Benign("platform_aggregator", 0.03, 1.5, ("resale",), platform_aggregator),
         Benign("migrating_customer", 0.015, 1.0, ("model_pivot",), migrating_customer),
         Benign("travelling_owner", 0.02, 0.6, ("credential_theft",), travelling_owner, judge_only=True),
         Benign("limited_client", 0.02, 1.2, ("limit_evasion",), limited_client),

@@ -71,7 +71,7 @@ def random_cut_forest(shard: Shard, accounts: Sequence[int]) -> Scores:
     for number, events in rows_of(shard, accounts):
         forest = krcf.RandomCutForest(
             {
-                "dimensions": 2 * _SHINGLE,
+                "dimensions": 2,
                 "shingle_size": _SHINGLE,
                 "num_trees": _TREES,
                 "sample_size": _SAMPLE,

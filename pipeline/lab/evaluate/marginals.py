@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pipeline.base.errors import SettingsError
 from pipeline.lab.evaluate.split import JUDGE_ONLY_SOURCES, Split, side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
 
 SLOT_MS = 600_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pipeline.accounts.book import Book
@@ -39,7 +40,7 @@ def episodes(shard: Shard, alerts: list[Alert]) -> list[Episode]:
     for history in revisions.values():
         opened = history[0]
         closed = history[-1].raised_at_ms if history[-1].state == "closed" else shard.end_ms
-        rises = tuple(b.raised_at_ms for a, b in zip(history[:-1], history[1:], strict=True) if b.severity > a.severity)
+        rises = tuple(b.raised_at_ms for a, b in pairwise(history) if b.severity > a.severity)
         top = max(opened.explanation, key=lambda e: e.contribution, default=None)
         found.append(Episode(number[opened.subject_id], opened.raised_at_ms, closed, rises, opened.kind.value, top.feature if top else ""))
     return found

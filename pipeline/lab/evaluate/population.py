@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 EPOCH_MS = 1_772_409_600_000
 """2026-03-02, a Monday: shards begin on it or up to six days later."""
-_MEDIAN_PER_DAY = 14.0
-_SIGMA = 1.1
+_MEDIAN_PER_DAY = 13.0
+_SIGMA = 1.35
 _MOST_PER_DAY = 2_500.0
 _SALT = {Split.TUNE: 1, Split.JUDGE: 2}
 

@@ -108,8 +108,8 @@ def _latency_residual(shard: Shard) -> NDArray[np.float64]:
     found = np.full(len(e), np.nan)
     good = (e["status"] < 400) & (e["output"] > 0)
     logs = np.log(np.maximum(e["latency"], 1.0).astype(np.float64))
-    bins = np.floor(np.log2(np.maximum(e["output"], 1)) * 2).astype(np.int64)
-    key = e["model"].astype(np.int64) * 100 + bins
+    bins = np.floor(np.log2(np.maximum(e["output"], 1)) * 8).astype(np.int64)
+    key = e["model"].astype(np.int64) * 1_000 + bins
     for value in np.unique(key[good]).tolist():
         at = np.flatnonzero(good & (key == value))
         found[at] = logs[at] - np.median(logs[at])
@@ -143,7 +143,7 @@ def single_features(shard: Shard) -> tuple[NDArray[np.float64], NDArray[np.bool_
             with np.errstate(invalid="ignore"):
                 x.append(np.where(known.any(axis=0), total / known.sum(axis=0), np.nan))
             y.append(account.truth is not None)
-    return np.array(x).reshape(-1, len(FEATURES)), np.array(y, np.bool_)
+    return np.array(x).reshape(-1, vectors.values.shape[1]), np.array(y, np.bool_)
 
 
 def single_aucs(x: NDArray[np.float64], y: NDArray[np.bool_]) -> dict[str, float]:

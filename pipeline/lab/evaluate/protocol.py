@@ -181,7 +181,7 @@ def _draw(task: _Task, marginals: Marginals) -> _Windows:
 
 def _channels(drawn: _Windows) -> NDArray[np.float64]:
     """Statistics of every window [customers, windows, channels] before the joint score: sums of standardised blocks over √blocks."""
-    customers, per, size = drawn.windows.shape
+    customers, per, _ = drawn.windows.shape
     found = np.zeros((customers, per, 2))
     for w in range(per):
         ids = np.concatenate([drawn.past, drawn.windows[:, w]], axis=1)
@@ -299,8 +299,8 @@ def windows(order: WindowOrder, progress: Callable[[str, int, int], None]) -> di
             done[task] = _score(order.data, task)
             progress(f"{task.name}, {task.size} prompts", len(done), len(tasks))
     note = (
-        f"{order.split} half, {marginals.name} texts; bars set on the other half's benign windows (ours at the {_LEVEL:.1%} quantile of all groups "
-        f"together, MMD at {_MMD_LEVEL:.0%} as published); MMD on every fifth customer (every 20th, with fewer draws, at 1,500)."
+        f"{order.split} half, {marginals.name} texts. Bars are set on the other half's benign windows: ours at the {_LEVEL:.1%} quantile "
+        f"of all groups together, MMD at {_MMD_LEVEL:.0%} as published. MMD sees every fifth customer (at 1,500 every 20th, fewer draws)."
     )
     return {"note": note, "sizes": {str(size): _figures(order, other, size, done) for size in order.sizes}}
 
@@ -344,14 +344,3 @@ def _figures(order: WindowOrder, other: Split, size: int, done: dict[_Task, _Sco
             "tpr": tpr,
         }
     return found
-
-
-def windows_closing(found: dict[str, Any]) -> str:
-    """Plain text of the figures."""
-    lines = [found["note"]]
-    for size, table in found["sizes"].items():
-        lines.append(f"windows of {size}")
-        for name, s in table["statistics"].items():
-            tpr = "  ".join(f"{k} {v:.3f}" for k, v in s["tpr"].items())
-            lines.append(f"  {name:24} FPR {s['fpr']:.4f}, worst {s['worst_fpr']:.3f} ({s['worst_group']})   TPR {tpr}")
-    return "\n".join(lines)

@@ -39,7 +39,8 @@ def ratio(top: NDArray[np.float64], bottom: NDArray[np.float64], factors: Sequen
     """Sum of `top` over sum of `bottom` with its bootstrap interval; NaN where there is nothing.
 
     Args:
-        top, bottom: [n] of the units.
+        top: [n], numerators of the units.
+        bottom: [n], their denominators.
         factors: each [n], levels as numbers.
     """
     total = float(bottom.sum())

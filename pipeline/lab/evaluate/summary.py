@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -178,7 +179,7 @@ def recall(units: Sequence[Unit], column: Column) -> dict[str, Any] | None:
         "caught": len(caught),
         "already_alerting": sum(h.already for _, h in seen),
         "bands": {name: _band(seen, *edges) for name, edges in BANDS.items()},
-        "curve": [_bucket(seen, a, b) for a, b in zip(EDGES[:-1], EDGES[1:], strict=True)],
+        "curve": [_bucket(seen, a, b) for a, b in pairwise(EDGES)],
         "median_requests_before_alert": {
             "share ≥ 50 %": _median([h.delay for row, h in caught if row.share >= 0.5]),
             "share 25–50 %": _median([h.delay for row, h in caught if 0.25 <= row.share < 0.5]),

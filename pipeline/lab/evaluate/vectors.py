@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ def block_vectors(shard: Shard, block_requests: int = BLOCK_REQUESTS) -> Vectors
     rows = np.zeros(len(shard.accounts), ROW)
     taken = np.zeros((len(shard.accounts), 2), np.int64)  # requests and attack requests in closed blocks so far
     order, edges = shard.per_account()
-    attack = [np.concatenate(([0], np.cumsum(shard.events["attack"][order[a:b]]))) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    attack = [np.concatenate(([0], np.cumsum(shard.events["attack"][order[a:b]]))) for a, b in pairwise(edges)]
     parts: list[Vectors] = []
     for _, frame in frames(shard):
         blocks = new_blocks(2 * frame.header.rows)
@@ -67,7 +68,7 @@ def with_change(vectors: Vectors) -> NDArray[np.float32]:
     order = np.argsort(vectors.account, kind="stable")
     accounts = vectors.account[order]
     edges = [0, *(np.flatnonzero(np.diff(accounts)) + 1).tolist(), accounts.size]
-    for lo, hi in zip(edges[:-1], edges[1:], strict=True):
+    for lo, hi in pairwise(edges):
         mean: NDArray[np.float32] | None = None
         for at in order[lo:hi].tolist():
             row = values[at]

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - other scripts have letters that look like ours
 """Templates and paraphrasers, each with a permanent id: benign applications, suites and attacks all use these.
 
 The words alone do not tell who uses them. Both kinds of unit are divided between tune and judge by their id.
@@ -131,9 +132,10 @@ def _frames(before: tuple[str, ...], after: tuple[str, ...]) -> Callable[[np.ran
 
 _OTHER_WORDS = {
     "write": ("compose", "draft", "produce"), "give": ("provide", "offer", "share"), "answer": ("reply", "response", "solution"),
-    "question": ("query", "problem", "item"), "find": ("determine", "work out", "identify"), "what": ("which thing",), "how many": ("what number of",),
-    "create": ("make", "build", "design"), "explain": ("clarify", "describe", "make clear"), "list": ("enumerate", "name"), "people": ("persons", "folks"),
-    "each": ("every single",), "which": ("what",), "because": ("since",), "good": ("fine", "decent"), "following": ("below", "given"),
+    "question": ("query", "problem", "item"), "find": ("determine", "work out", "identify"), "what": ("which thing",),
+    "create": ("make", "build", "design"), "explain": ("clarify", "describe", "make clear"), "list": ("enumerate", "name"),
+    "people": ("persons", "folks"), "each": ("every single",), "which": ("what",), "because": ("since",), "good": ("fine", "decent"),
+    "following": ("below", "given"), "much": ("large an amount",), "many": ("large a number of",), "does": ("would",),
 }  # fmt: skip
 
 

@@ -91,21 +91,46 @@ def _contamination(percent: int) -> Workload:
     )
 
 
+_SMOKE = ("template_sweep", "cot_harvest", "bulk_drain", "parameter_probe")
+_STANDARD = "what promises are judged on: every benign archetype, every attack with a control at its scale, weather"
+
+
+def _ramp(days: int) -> Workload:
+    meaning = f"every attack ramps up, doubling every {days} days"
+    return Workload(f"ramp.{days}", meaning, (1, 2), ordinary=300, rounds=2, doubling_days=float(days), days=28)
+
+
+def _shift(kind: str) -> Workload:
+    meaning = f"nobody attacks; {kind.replace('_', ' ')} moves everybody"
+    return Workload(f"shift.{kind}", meaning, (2, 6), ordinary=500, attacks=(), weather=(kind,))
+
+
+def _benign(name: str) -> Workload:
+    return Workload(f"benign.{name}", f"{name.replace('_', ' ')} accounts only", (1, 2), ordinary=300, attacks=(), benign=(name,))
+
+
+def _attack(name: str) -> Workload:
+    return Workload(f"attack.{name}", f"thirty {name.replace('_', ' ')} attacks with controls", (1, 2), ordinary=300, attacks=(name,) * 30)
+
+
+def _swap(what: str, meaning: str) -> Workload:
+    return Workload(f"swap.{what}", meaning, (1, 2), ordinary=200, rounds=2, swap=what)
+
+
 _ALL: tuple[Workload, ...] = (
-    Workload("smoke", "a minute's look: few accounts, four attacks, a week", (1, 1), ordinary=40, days=7, weather=("outage",),
-             attacks=("template_sweep", "cot_harvest", "bulk_drain", "parameter_probe")),
-    Workload("standard", "what promises are judged on: every benign archetype, every attack with a control at its scale, weather", (6, 20),
-             ordinary=900, rounds=2, probe=True, forests=True),
+    Workload(
+        "smoke", "a minute's look: few accounts, four attacks, a week", (1, 1), ordinary=40, days=7, weather=("outage",), attacks=_SMOKE
+    ),
+    Workload("standard", _STANDARD, (6, 20), ordinary=900, rounds=2, probe=True, forests=True),
     Workload("tenants", "every tenant unmodified, once (the busiest with fewer bursts), its alerts listed by name", (0, 0)),
-    Workload("swap.text", "every attack's choreography with benign text", (1, 2), ordinary=200, rounds=2, swap="text"),
-    Workload("swap.choreography", "benign choreography at the attacks' scale with attack text", (1, 2), ordinary=200, rounds=2, swap="choreography"),
-    *(_contamination(p) for p in (0, 1, 5, 20)),
-    *(Workload(f"ramp.{d}", f"every attack ramps up, doubling every {d} days", (1, 2), ordinary=300, rounds=2, doubling_days=float(d), days=28)
-      for d in (3, 10, 30)),
-    *(Workload(f"shift.{w}", f"nobody attacks; {w.replace('_', ' ')} moves everybody", (2, 6), ordinary=500, attacks=(), weather=(w,)) for w in KINDS),
-    *(Workload(f"benign.{n}", f"{n.replace('_', ' ')} accounts only, no attack", (1, 2), ordinary=300, attacks=(), benign=(n,)) for n in BENIGN),
-    *(Workload(f"attack.{n}", f"thirty {n.replace('_', ' ')} attacks with controls", (1, 2), ordinary=300, attacks=(n,) * 30) for n in ATTACKS),
-)  # fmt: skip
+    _swap("text", "every attack's choreography with benign text"),
+    _swap("choreography", "benign choreography at the attacks' scale with attack text"),
+    *map(_contamination, (0, 1, 5, 20)),
+    *map(_ramp, (3, 10, 30)),
+    *map(_shift, KINDS),
+    *map(_benign, BENIGN),
+    *map(_attack, ATTACKS),
+)
 
 WORKLOADS: dict[str, Workload] = {w.id: w for w in _ALL}
 """Every workload by id."""

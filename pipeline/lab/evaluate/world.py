@@ -105,12 +105,27 @@ class Desk:
     def live(self, tenant: Tenant, pace: Pace, trend: NDArray[np.float64] | None = None, *, people: bool = True) -> Arrivals:
         """Arrivals over the account's life in the tenant's rhythm."""
         trend = self.trend(people=people) if trend is None else trend
-        return rhythmic(self.dice.rng, tenant, self.per_day, self.span, self.dice.integer(0, SLOTS - 1), pace, trend)
+        return rhythmic(self.dice.rng, tenant, self.per_day, self.span, self.turn(tenant), pace, trend)
+
+    def turn(self, tenant: Tenant) -> int:
+        """Turn of the tenant's clock under which the account's life holds its fair part of the tenant's requests, if one is found.
+
+        A life of days inside a tenant's fortnight could fall on its silence, or on its one busy day.
+        """
+        fair = tenant.days * self.slots / SLOTS
+        at = np.arange(self.slots)
+        rotate = 0
+        for _ in range(12):
+            rotate = self.dice.integer(0, SLOTS - 1)
+            held = float(tenant.weights[(at + rotate) % SLOTS].sum()) * tenant.days
+            if 0.5 * fair <= held <= 1.6 * fair:
+                break
+        return rotate
 
     def models(self, *, reasons: bool | None = None) -> tuple[tuple[str, float], ...]:
         """Return one or two chat models with weights."""
         names = [n for n in CHAT_MODELS if reasons is None or reasons == MODELS[n].reasons]
-        chosen = self.dice.some(names, self.dice.integer(1, 2))
+        chosen = self.dice.some(names, self.dice.pick((1, 1, 2, 2, 3)))
         return tuple((name, 1.0 if i == 0 else self.dice.uniform(0.05, 0.4)) for i, name in enumerate(chosen))
 
     def failures(self, *, client: float = 0.006, server: float = 0.003, refusal: float = 0.003) -> Failures:

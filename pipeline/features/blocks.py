@@ -1,0 +1,37 @@
+"""The blocks that kernels hand out: one row per closed block, preallocated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pipeline.features.layout import WIDTH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Blocks(NamedTuple):
+    """Closed blocks, in the order they closed; the first `count` rows hold. Preallocated by `new_blocks`."""
+
+    slot: NDArray[np.int32]  # [m] the account's row
+    event: NDArray[np.int32]  # [m] frame row after which the block closed; −1: closed by the clock
+    opened_ms: NDArray[np.int64]  # [m] event time of its first event
+    closed_ms: NDArray[np.int64]  # [m] latest event time in it
+    requests: NDArray[np.int32]  # [m]
+    totals: NDArray[np.int64]  # [m, 3] the account's requests, input tokens, output tokens up to and with this block
+    vector: NDArray[np.float64]  # [m, WIDTH] by catalogue index; NaN is missing
+
+
+def new_blocks(capacity: int) -> Blocks:
+    """Room for `capacity` blocks; `apply_events` over n events needs at most 2 n, `close_open` over k slots at most k."""
+    return Blocks(
+        np.zeros(capacity, np.int32),
+        np.zeros(capacity, np.int32),
+        np.zeros(capacity, np.int64),
+        np.zeros(capacity, np.int64),
+        np.zeros(capacity, np.int32),
+        np.zeros((capacity, 3), np.int64),
+        np.full((capacity, WIDTH), np.nan),
+    )
