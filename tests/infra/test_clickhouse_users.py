@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 ACCESS_DENIED = 497
 READONLY = 164
 SETTING_CONSTRAINT_VIOLATION = 452
-INSERT = "INSERT INTO stillwatch.dead_letters (source_topic, source_partition, source_offset, reason) VALUES ('t', 0, 7, 'empty')"
+INSERT = (
+    "INSERT INTO stillwatch.dead_letters (source_topic, source_partition, source_offset, rejected_at, reason) "
+    "SELECT 't', 0, 7, now64(3), 'empty'"
+)
 DAYS = {"alerts_ttl_days": "730", "hourly_ttl_days": "400", "dead_letters_ttl_days": "30"}
 
 

@@ -64,7 +64,7 @@ def test_tracebacks_hold_no_local_variables(capsys: pytest.CaptureFixture[str]) 
     """An exception is logged with its place but without the values of the frames it passed, in both formats."""
     secret = "the heron flies " + "at dawn"
 
-    def fail(text: str) -> None:
+    def fail(text: str) -> None:  # noqa: ARG001 - a local value that a traceback could show
         raise ValueError("broken")
 
     for fmt in ("json", "console"):

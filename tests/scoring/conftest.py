@@ -1,0 +1,95 @@
+"""A driver without a book: blocks of simulated accounts, in order, into a judge."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from pipeline.base.settings import DetectSettings
+from pipeline.lab.prior import History, history
+from pipeline.lab.simulate import AttackSpec, Scenario, labels
+from pipeline.scoring.judge import Judge
+from pipeline.scoring.mind import Mind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipeline.events.alert import Alert
+    from pipeline.lab.simulate import Label
+
+START_MS = 1_790_000_000_000
+HOUR_MS = 3_600_000
+
+
+class Population(NamedTuple):
+    """Blocks of a scenario and the truth about its accounts."""
+
+    history: History
+    labels: dict[str, Label]
+
+
+class Outcome(NamedTuple):
+    """What judging a population gave."""
+
+    alerts: list[Alert]
+    minds: list[Mind]
+    judge: Judge
+
+
+def play(
+    population: Population,
+    settings: DetectSettings | None = None,
+    *,
+    batches: Sequence[int] = (),
+    between: Callable[[Judge, list[Mind]], tuple[Judge, list[Mind]]] | None = None,
+) -> Outcome:
+    """Judge every block in order, expiring and turning epochs as a book does.
+
+    Args:
+        population: what to judge.
+        settings: of the detector.
+        batches: where `prepare` begins anew.
+        between: what happens to judge and minds at these places (packing, say).
+    """
+    settings = settings or DetectSettings()
+    blocks, accounts = population.history
+    judge, minds, alerts = Judge(settings), [Mind.fresh() for _ in accounts], []
+    epoch_ms = settings.epoch_s * 1_000
+    epoch = int(blocks.closed_ms[0]) // epoch_ms
+    edges = [0, *batches, len(blocks.slot)]
+    for lo, hi in zip(edges, edges[1:], strict=False):
+        prepared = judge.prepare(blocks, lo, hi)
+        for k in range(lo, hi):
+            slot, now = int(blocks.slot[k]), int(blocks.closed_ms[k])
+            if now // epoch_ms > epoch:
+                epoch = now // epoch_ms
+                judge.end_epoch(epoch)
+                prepared = judge.prepare(blocks, lo, hi)
+            if 0 < minds[slot].deadline_ms <= now:
+                alerts += judge.expire(accounts[slot], minds[slot], now)
+            alerts += judge.decide(prepared, k, blocks, minds[slot], accounts[slot])
+        if between:
+            judge, minds = between(judge, minds)
+    return Outcome(alerts, minds, judge)
+
+
+@functools.cache
+def population(seed: int, accounts: int, attacks: tuple[AttackSpec, ...], days: float = 5.0) -> Population:
+    """Blocks of a small scenario, made once."""
+    scenario = Scenario(seed=seed, start_ms=START_MS, days=days, accounts=accounts, requests_per_account_day=80.0, attacks=attacks)
+    return Population(history(scenario), {label.account_id: label for label in labels(scenario)})
+
+
+@pytest.fixture(scope="session")
+def mixed() -> Population:
+    """Thirty benign accounts and one attacker of each kind, new and aged in turn."""
+    return population(11, 30, MIXED)
+
+
+MIXED = tuple(
+    AttackSpec(kind, requests=1_500, share=0.9, account=account)
+    for account, kind in zip(("new", "aged", "aged", "new", "aged"), Scenario(0, START_MS).attacks, strict=True)
+    for kind in (kind.kind,)
+)

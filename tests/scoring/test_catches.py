@@ -1,0 +1,60 @@
+"""Who is caught: attackers of every kind, new and aged; their benign twins are left alone; and River's scores are why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.base.settings import DetectSettings
+from pipeline.events.alert import Kind
+from pipeline.lab.simulate import AttackSpec
+from tests.scoring.conftest import HOUR_MS, play, population
+
+if TYPE_CHECKING:
+    from tests.scoring.conftest import Population
+
+MUST = (Kind.BULK_EXTRACTION, Kind.SYSTEMATIC_DISTILLATION, Kind.REASONING_ELICITATION)
+AGED = tuple(AttackSpec(kind, requests=2_000, account="aged") for kind in (*MUST, *MUST, Kind.LIMIT_EVASION, Kind.PROBING))
+NEW = tuple(AttackSpec(kind, requests=2_000, account="new") for kind in (*MUST, *MUST, Kind.LIMIT_EVASION, Kind.PROBING))
+
+
+def caught(people: Population, settings: DetectSettings | None = None) -> set[str]:
+    """Attackers with an episode that opened after their first attack request and within an hour of the last."""
+    found = set()
+    for alert in play(people, settings).alerts:
+        label = people.labels[alert.subject_id]
+        start, end = label.attack_start_ms, label.attack_end_ms
+        if alert.state == "opened" and start is not None and end is not None and start <= alert.raised_at_ms <= end + HOUR_MS:
+            found.add(alert.subject_id)
+    return found
+
+
+@pytest.mark.parametrize("seed", [21, 22])
+def test_new_accounts_are_caught(seed: int) -> None:
+    """Accounts that sign up to drain, distil, harvest, evade or probe are caught."""
+    people = population(seed, 0, NEW)
+    assert len(caught(people)) == len(NEW)
+
+
+@pytest.mark.parametrize("seed", [23, 24])
+def test_aged_accounts_that_turn_are_caught(seed: int) -> None:
+    """Customers of long standing that turn are caught by the change against their own past."""
+    people = population(seed, 0, AGED)
+    assert len(caught(people)) >= len(AGED) - 1
+
+
+def test_river_decides_who_is_caught() -> None:
+    """With River's scores replaced by a constant most aged accounts that turn go free, and new ones are still caught."""
+    constant = DetectSettings(constant_scores=True)
+    aged, new = population(23, 0, AGED), population(21, 0, NEW)
+    assert len(caught(aged, constant)) < len(caught(aged)) / 2
+    assert len(caught(new, constant)) >= len(NEW) - 1
+
+
+def test_benign_twins_are_left_alone() -> None:
+    """A hundred benign accounts of every habit, five days: at most two are accused."""
+    people = population(25, 100, ())
+    accused = {alert.subject_id for alert in play(people).alerts}
+    assert len({label.archetype for label in people.labels.values()}) >= 16
+    assert len(accused) <= 2, [people.labels[a].archetype for a in accused]

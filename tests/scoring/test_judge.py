@@ -1,0 +1,112 @@
+"""The judge's decisions are a function of events: not of batches, not of packing, not of who shares the partition."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from pipeline.base.errors import CodecError, NewerFormatError
+from pipeline.base.settings import DetectSettings
+from pipeline.events.alert import encode_alert
+from pipeline.features.blocks import Blocks
+from pipeline.lab.prior import History
+from pipeline.scoring.judge import Judge
+from pipeline.scoring.mind import Mind
+from tests.scoring.conftest import Population, play
+
+if TYPE_CHECKING:
+    from tests.scoring.conftest import Outcome
+
+
+def digest(outcome: Outcome) -> tuple[list[bytes], list[bytes], bytes]:
+    """Everything that must be equal."""
+    return [encode_alert(a) for a in outcome.alerts], [m.pack() for m in outcome.minds], outcome.judge.pack()
+
+
+def test_batches_and_packing_do_not_matter(mixed: Population) -> None:
+    """Any batches, with every mind and the judge packed and unpacked between them, give equal alerts, minds and judge."""
+    whole = digest(play(mixed))
+    assert whole[0]
+    n = len(mixed.history.blocks.slot)
+
+    def repack(judge: Judge, minds: list[Mind]) -> tuple[Judge, list[Mind]]:
+        again = Judge(DetectSettings())
+        again.unpack(judge.pack())
+        return again, [Mind.unpack(mind.pack()) for mind in minds]
+
+    for seed in (1, 2):
+        cuts = sorted(random.Random(seed).sample(range(1, n), 40))
+        assert digest(play(mixed, batches=cuts)) == whole
+        assert digest(play(mixed, batches=cuts, between=repack)) == whole
+
+
+def test_the_stream_crosses_epochs_and_they_bring_counts_into_force(mixed: Population) -> None:
+    """The test's stream turns epochs, and what is in force afterwards is not what was shipped."""
+    judge = play(mixed).judge
+    fresh = Judge(DetectSettings())
+    assert judge.force.epoch > 10
+    assert judge.force.counts.sum() > 100
+    assert judge.force.change_table != fresh.force.change_table
+
+
+def test_within_an_epoch_others_do_not_matter(mixed: Population) -> None:
+    """Accounts judged in one endless epoch get the same alerts with and without the others in the partition."""
+    settings = DetectSettings(epoch_s=10**9)
+    everyone = play(mixed, settings).alerts
+    blocks, accounts = mixed.history
+    half = np.flatnonzero(blocks.slot % 2 == 0)
+    some = Population(History(Blocks(*(column[half] for column in blocks)), accounts), mixed.labels)  # type: ignore[arg-type]
+    chosen = {accounts[slot] for slot in range(0, len(accounts), 2)}
+    mine = [encode_alert(a) for a in everyone if a.subject_id in chosen]
+    assert mine
+    assert [encode_alert(a) for a in play(some, settings).alerts] == mine
+
+
+def test_order_of_accounts_within_an_epoch_does_not_change_the_counts(mixed: Population) -> None:
+    """Two judges that saw the same accounts' blocks in another interleaving hold equal bytes: counts commute."""
+    settings = DetectSettings(epoch_s=10**9)
+    blocks, accounts = mixed.history
+    by_account = np.argsort(blocks.slot, kind="stable")
+    other = Population(History(Blocks(*(column[by_account] for column in blocks)), accounts), mixed.labels)  # type: ignore[arg-type]
+    assert play(mixed, settings).judge.pack() == play(other, settings).judge.pack()
+
+
+def test_a_judges_bytes_are_bounded(mixed: Population) -> None:
+    """Calibration packs to a few kilobytes however much was counted."""
+    judge = play(mixed).judge
+    rng = np.random.default_rng(1)
+    judge.force.waiting += rng.integers(0, 2**40, judge.force.waiting.shape)
+    assert len(judge.pack()) < 160_000
+    judge.force.waiting[:] = 0
+    assert len(judge.pack()) < 16_000
+
+
+def test_bytes_of_another_program_are_refused() -> None:
+    """A newer calibration says so; rubbish is a codec error."""
+    judge = Judge(DetectSettings())
+    data = judge.pack()
+    with pytest.raises(NewerFormatError):
+        judge.unpack(bytes([data[0], 0x63]) + data[2:])
+    with pytest.raises(CodecError):
+        judge.unpack(data[:-1])
+    with pytest.raises(CodecError):
+        judge.unpack(b"")
+
+
+def test_suspicion_ends_learning_and_calm_resumes_it(mixed: Population) -> None:
+    """While an episode is open the account's models stay what they were before it."""
+    blocks, accounts = mixed.history
+    judge, minds = Judge(DetectSettings()), [Mind.fresh() for _ in accounts]
+    prepared = judge.prepare(blocks, 0, len(blocks.slot))
+    frozen = 0
+    for k, slot in enumerate(blocks.slot.tolist()):
+        mind = minds[slot]
+        before = mind.models.pack() if mind.episodes else None
+        judge.decide(prepared, k, blocks, mind, accounts[slot])
+        if before is not None:
+            assert mind.models.pack() == before
+            frozen += 1
+    assert frozen > 50
