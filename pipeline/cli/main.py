@@ -13,7 +13,7 @@ import typer
 
 from pipeline import __version__
 from pipeline.base.errors import RejectedError, SettingsError, StillwatchError, UnavailableError
-from pipeline.cli import alerts, backtest, bench, config, deadletter, demo, doctor, init, query, schema, simulate
+from pipeline.cli import alerts, backtest, bench, config, deadletter, demo, doctor, evaluate, init, query, schema, simulate
 from pipeline.cli import run as run_verb
 
 app = typer.Typer(
@@ -42,7 +42,7 @@ def main(
     """Hold the options that stand before the verb."""
 
 
-for module in (demo, simulate, backtest, init, doctor, run_verb, query, schema, config, bench):
+for module in (demo, simulate, backtest, evaluate, init, doctor, run_verb, query, schema, config, bench):
     module.register(app)
 app.add_typer(alerts.app, name="alerts", help="Read alerts from ClickHouse.")
 app.add_typer(deadletter.app, name="deadletter", help="Records that were rejected, and what to do with them.")

@@ -104,6 +104,7 @@ class _Reach:
     def __init__(self) -> None:
         self.reason = ""
         self.refusal: StillwatchError | None = None
+        self.said = ""
 
     def on_error(self, err: ck.KafkaError) -> None:
         if err.code() in _REFUSED or err.code() == _E._SSL:
@@ -112,6 +113,8 @@ class _Reach:
             )
         elif err.fatal() or err.code() == _E._ALL_BROKERS_DOWN:
             self.reason = f"{err.str()} ({err.name()})"
+        else:
+            self.said = err.str()
 
 
 class KafkaProducer:
@@ -385,6 +388,7 @@ class KafkaBroker:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
+        self._reach = _Reach()
         self._admin: AdminClient | None = None
 
     def consumer(self, group: str, *, report_ends: bool = False) -> KafkaConsumer:
@@ -397,8 +401,15 @@ class KafkaBroker:
 
     def _client(self) -> AdminClient:
         if self._admin is None:
-            self._admin = AdminClient(librdkafka_config(self._kafka), logger=_log)
+            self._admin = AdminClient({**librdkafka_config(self._kafka), "error_cb": self._reach.on_error}, logger=_log)
         return self._admin
+
+    def _no_answer(self, cause: ck.KafkaError, doing: str) -> StillwatchError:
+        """Why a question failed: a wrong password or certificate only shows in what the connection said meanwhile."""
+        self._client().poll(0)
+        refusal, self._reach.refusal = self._reach.refusal, None
+        said, self._reach.said = self._reach.said, ""
+        return refusal or _error(cause, f"{doing} ({said})" if said else doing)
 
     def topic(self, name: str) -> TopicInfo | None:
         """See `ports.broker.Broker.topic`."""
@@ -409,7 +420,7 @@ class KafkaBroker:
             cause = _cause(err)
             if cause.code() in (_E.UNKNOWN_TOPIC_OR_PART, _E._UNKNOWN_TOPIC):
                 return None
-            raise _error(cause, f"describing {name}") from None
+            raise self._no_answer(cause, f"describing {name}") from None
         replicas = min((len(p.replicas) for p in found.partitions), default=0)
         return TopicInfo(name, str(found.topic_id), len(found.partitions), replicas)
 
@@ -420,7 +431,7 @@ class KafkaBroker:
         try:
             return {key: entry.value for key, entry in future.result().items() if entry.value is not None}
         except ck.KafkaException as err:
-            raise _error(_cause(err), f"reading the configuration of {name}") from None
+            raise self._no_answer(_cause(err), f"reading the configuration of {name}") from None
 
     def create(self, spec: TopicSpec) -> bool:
         """Create a topic and wait until the cluster shows it; False when it was there already, whatever its settings."""
@@ -432,7 +443,7 @@ class KafkaBroker:
             cause = _cause(err)
             if cause.code() == _E.TOPIC_ALREADY_EXISTS:
                 return False
-            raise _error(cause, f"creating {spec.name}") from None
+            raise self._no_answer(cause, f"creating {spec.name}") from None
         deadline = time.monotonic() + _ANSWER_S
         while self.topic(spec.name) is None:  # the controller answers before the brokers know
             if time.monotonic() > deadline:
@@ -445,7 +456,7 @@ class KafkaBroker:
         try:
             cluster = self._client().describe_cluster(request_timeout=_ANSWER_S).result()
         except ck.KafkaException as err:
-            raise _error(_cause(err), "describing the cluster") from None
+            raise self._no_answer(_cause(err), "describing the cluster") from None
         return f"cluster {cluster.cluster_id}, {len(cluster.nodes)} broker(s)"
 
 

@@ -35,7 +35,9 @@ _DAY_HOURS = 24
 _CHANGE_SHARE = 0.5
 """Of each kind's budget; LEVEL has the rest."""
 _ELEVATED = 0.01
-"""Evidence from which an account is watched, its models stop learning, and it no longer teaches the calibration."""
+"""Evidence from which an account's models stop learning, and it no longer teaches the calibration."""
+_WATCHED = 0.0002
+"""Evidence from which an account is watched, so that the requests are at hand when it comes to an alert."""
 _FREEZE_MS = 7 * 24 * HOUR_MS
 """Longest time that suspicion keeps models from learning: growth must not be locked out for ever."""
 _TEACHES = 3
@@ -139,7 +141,7 @@ class Judge:
                 self.force.teach_change(joint)
             if look >= 0:
                 self.force.teach_level(look, prepared.levels[at], prepared.joint[at])
-        mind.watch = bool(mind.episodes) or mind.run is not None or int(blocks.totals[k, 0]) < _WATCH_REQUESTS
+        mind.watch = bool(mind.episodes) or support >= _SPECIFIC or mind.suspicion >= _WATCHED or int(blocks.totals[k, 0]) < _WATCH_REQUESTS
         if not mind.watch:
             mind.notes = []
         return alerts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pytest
 
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
     judge: Judge
 
 
-def play(
+def _play(
     population: Population,
     settings: DetectSettings | None = None,
     *,
@@ -76,16 +76,51 @@ def play(
 
 
 @functools.cache
-def population(seed: int, accounts: int, attacks: tuple[AttackSpec, ...], days: float = 5.0) -> Population:
+def _populate(seed: int, accounts: int, attacks: tuple[AttackSpec, ...], days: float = 5.0) -> Population:
     """Blocks of a small scenario, made once."""
     scenario = Scenario(seed=seed, start_ms=START_MS, days=days, accounts=accounts, requests_per_account_day=80.0, attacks=attacks)
     return Population(history(scenario), {label.account_id: label for label in labels(scenario)})
 
 
+class Play(Protocol):
+    """See `_play`."""
+
+    def __call__(
+        self,
+        population: Population,
+        settings: DetectSettings | None = None,
+        *,
+        batches: Sequence[int] = (),
+        between: Callable[[Judge, list[Mind]], tuple[Judge, list[Mind]]] | None = None,
+    ) -> Outcome:
+        """Judge every block."""
+        ...
+
+
+class Populate(Protocol):
+    """See `_populate`."""
+
+    def __call__(self, seed: int, accounts: int, attacks: tuple[AttackSpec, ...], days: float = 5.0) -> Population:
+        """Make a population."""
+        ...
+
+
+@pytest.fixture(scope="session")
+def play() -> Play:
+    """Judge a population without a book."""
+    return _play
+
+
+@pytest.fixture(scope="session")
+def populate() -> Populate:
+    """Make small populations, each once."""
+    return _populate
+
+
 @pytest.fixture(scope="session")
 def mixed() -> Population:
     """Thirty benign accounts and one attacker of each kind, new and aged in turn."""
-    return population(11, 30, MIXED)
+    return _populate(11, 30, MIXED)
 
 
 MIXED = tuple(

@@ -9,17 +9,17 @@ import pytest
 from pipeline.base.settings import DetectSettings
 from pipeline.events.alert import Kind
 from pipeline.lab.simulate import AttackSpec
-from tests.scoring.conftest import HOUR_MS, play, population
 
 if TYPE_CHECKING:
-    from tests.scoring.conftest import Population
+    from tests.scoring.conftest import Play, Populate, Population
 
+HOUR_MS = 3_600_000
 MUST = (Kind.BULK_EXTRACTION, Kind.SYSTEMATIC_DISTILLATION, Kind.REASONING_ELICITATION)
 AGED = tuple(AttackSpec(kind, requests=2_000, account="aged") for kind in (*MUST, *MUST, Kind.LIMIT_EVASION, Kind.PROBING))
 NEW = tuple(AttackSpec(kind, requests=2_000, account="new") for kind in (*MUST, *MUST, Kind.LIMIT_EVASION, Kind.PROBING))
 
 
-def caught(people: Population, settings: DetectSettings | None = None) -> set[str]:
+def caught(play: Play, people: Population, settings: DetectSettings | None = None) -> set[str]:
     """Attackers with an episode that opened after their first attack request and within an hour of the last."""
     found = set()
     for alert in play(people, settings).alerts:
@@ -31,30 +31,30 @@ def caught(people: Population, settings: DetectSettings | None = None) -> set[st
 
 
 @pytest.mark.parametrize("seed", [21, 22])
-def test_new_accounts_are_caught(seed: int) -> None:
+def test_new_accounts_are_caught(seed: int, play: Play, populate: Populate) -> None:
     """Accounts that sign up to drain, distil, harvest, evade or probe are caught."""
-    people = population(seed, 0, NEW)
-    assert len(caught(people)) == len(NEW)
+    people = populate(seed, 0, NEW)
+    assert len(caught(play, people)) == len(NEW)
 
 
 @pytest.mark.parametrize("seed", [23, 24])
-def test_aged_accounts_that_turn_are_caught(seed: int) -> None:
+def test_aged_accounts_that_turn_are_caught(seed: int, play: Play, populate: Populate) -> None:
     """Customers of long standing that turn are caught by the change against their own past."""
-    people = population(seed, 0, AGED)
-    assert len(caught(people)) >= len(AGED) - 1
+    people = populate(seed, 0, AGED)
+    assert len(caught(play, people)) >= len(AGED) - 1
 
 
-def test_river_decides_who_is_caught() -> None:
+def test_river_decides_who_is_caught(play: Play, populate: Populate) -> None:
     """With River's scores replaced by a constant most aged accounts that turn go free, and new ones are still caught."""
     constant = DetectSettings(constant_scores=True)
-    aged, new = population(23, 0, AGED), population(21, 0, NEW)
-    assert len(caught(aged, constant)) < len(caught(aged)) / 2
-    assert len(caught(new, constant)) >= len(NEW) - 1
+    aged, new = populate(23, 0, AGED), populate(21, 0, NEW)
+    assert len(caught(play, aged, constant)) < len(caught(play, aged)) / 2
+    assert len(caught(play, new, constant)) >= len(NEW) - 1
 
 
-def test_benign_twins_are_left_alone() -> None:
+def test_benign_twins_are_left_alone(play: Play, populate: Populate) -> None:
     """A hundred benign accounts of every habit, five days: at most two are accused."""
-    people = population(25, 100, ())
+    people = populate(25, 100, ())
     accused = {alert.subject_id for alert in play(people).alerts}
     assert len({label.archetype for label in people.labels.values()}) >= 16
     assert len(accused) <= 2, [people.labels[a].archetype for a in accused]

@@ -15,10 +15,9 @@ from pipeline.features.blocks import Blocks
 from pipeline.lab.prior import History
 from pipeline.scoring.judge import Judge
 from pipeline.scoring.mind import Mind
-from tests.scoring.conftest import Population, play
 
 if TYPE_CHECKING:
-    from tests.scoring.conftest import Outcome
+    from tests.scoring.conftest import Outcome, Play, Population
 
 
 def digest(outcome: Outcome) -> tuple[list[bytes], list[bytes], bytes]:
@@ -26,7 +25,7 @@ def digest(outcome: Outcome) -> tuple[list[bytes], list[bytes], bytes]:
     return [encode_alert(a) for a in outcome.alerts], [m.pack() for m in outcome.minds], outcome.judge.pack()
 
 
-def test_batches_and_packing_do_not_matter(mixed: Population) -> None:
+def test_batches_and_packing_do_not_matter(mixed: Population, play: Play) -> None:
     """Any batches, with every mind and the judge packed and unpacked between them, give equal alerts, minds and judge."""
     whole = digest(play(mixed))
     assert whole[0]
@@ -43,7 +42,7 @@ def test_batches_and_packing_do_not_matter(mixed: Population) -> None:
         assert digest(play(mixed, batches=cuts, between=repack)) == whole
 
 
-def test_the_stream_crosses_epochs_and_they_bring_counts_into_force(mixed: Population) -> None:
+def test_the_stream_crosses_epochs_and_they_bring_counts_into_force(mixed: Population, play: Play) -> None:
     """The test's stream turns epochs, and what is in force afterwards is not what was shipped."""
     judge = play(mixed).judge
     fresh = Judge(DetectSettings())
@@ -52,29 +51,29 @@ def test_the_stream_crosses_epochs_and_they_bring_counts_into_force(mixed: Popul
     assert judge.force.change_table != fresh.force.change_table
 
 
-def test_within_an_epoch_others_do_not_matter(mixed: Population) -> None:
+def test_within_an_epoch_others_do_not_matter(mixed: Population, play: Play) -> None:
     """Accounts judged in one endless epoch get the same alerts with and without the others in the partition."""
     settings = DetectSettings(epoch_s=10**9)
     everyone = play(mixed, settings).alerts
     blocks, accounts = mixed.history
     half = np.flatnonzero(blocks.slot % 2 == 0)
-    some = Population(History(Blocks(*(column[half] for column in blocks)), accounts), mixed.labels)  # type: ignore[arg-type]
+    some = mixed._replace(history=History(Blocks(*(column[half] for column in blocks)), accounts))  # type: ignore[arg-type]
     chosen = {accounts[slot] for slot in range(0, len(accounts), 2)}
     mine = [encode_alert(a) for a in everyone if a.subject_id in chosen]
     assert mine
     assert [encode_alert(a) for a in play(some, settings).alerts] == mine
 
 
-def test_order_of_accounts_within_an_epoch_does_not_change_the_counts(mixed: Population) -> None:
+def test_order_of_accounts_within_an_epoch_does_not_change_the_counts(mixed: Population, play: Play) -> None:
     """Two judges that saw the same accounts' blocks in another interleaving hold equal bytes: counts commute."""
     settings = DetectSettings(epoch_s=10**9)
     blocks, accounts = mixed.history
     by_account = np.argsort(blocks.slot, kind="stable")
-    other = Population(History(Blocks(*(column[by_account] for column in blocks)), accounts), mixed.labels)  # type: ignore[arg-type]
+    other = mixed._replace(history=History(Blocks(*(column[by_account] for column in blocks)), accounts))  # type: ignore[arg-type]
     assert play(mixed, settings).judge.pack() == play(other, settings).judge.pack()
 
 
-def test_a_judges_bytes_are_bounded(mixed: Population) -> None:
+def test_a_judges_bytes_are_bounded(mixed: Population, play: Play) -> None:
     """Calibration packs to a few kilobytes however much was counted."""
     judge = play(mixed).judge
     rng = np.random.default_rng(1)

@@ -10,10 +10,9 @@ from pipeline.base.errors import CodecError, NewerFormatError
 from pipeline.events.alert import EvidenceEvent
 from pipeline.scoring.episode import EVENTS_MAX, Episode
 from pipeline.scoring.mind import NOTES_MAX, Mind
-from tests.scoring.conftest import play
 
 if TYPE_CHECKING:
-    from tests.scoring.conftest import Population
+    from tests.scoring.conftest import Play, Population
 
 
 def event(number: int) -> EvidenceEvent:
@@ -29,14 +28,14 @@ def test_a_fresh_mind_is_a_few_bytes_and_watches() -> None:
     assert (mind.risk, mind.deadline_ms) == (0.0, 0)
 
 
-def test_calm_minds_are_small(mixed: Population) -> None:
+def test_calm_minds_are_small(mixed: Population, play: Play) -> None:
     """Accounts without suspicion that are known well take at most 320 bytes, their River models included."""
     calm = [m for m in play(mixed).minds if not m.episodes and m.run is None and not m.watch and not any(m.counts)]
     assert len(calm) >= 15
     assert max(len(m.pack()) for m in calm) <= 320
 
 
-def test_bytes_are_the_mind(mixed: Population) -> None:
+def test_bytes_are_the_mind(mixed: Population, play: Play) -> None:
     """Unpacked minds pack to the same bytes, with episodes, suspicion and notes among them."""
     minds = play(mixed).minds
     assert any(m.episodes for m in minds)
@@ -75,7 +74,7 @@ def test_an_episode_keeps_its_first_events_and_a_fair_sample_of_the_rest() -> No
     assert max(b - a for a, b in zip(later, later[1:], strict=False)) < 600
 
 
-def test_bytes_of_a_newer_program_and_broken_bytes_are_refused(mixed: Population) -> None:
+def test_bytes_of_a_newer_program_and_broken_bytes_are_refused(mixed: Population, play: Play) -> None:
     """A newer format says so; truncated bytes are a codec error."""
     data = max((m.pack() for m in play(mixed).minds), key=len)
     with pytest.raises(NewerFormatError, match="upgrade"):

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 EPOCH_MS = 1_772_409_600_000
 """2026-03-02, a Monday: shards begin on it or up to six days later."""
-_MEDIAN_PER_DAY = 13.0
-_SIGMA = 1.35
-_MOST_PER_DAY = 2_500.0
+_MEDIAN_PER_DAY = 30.0
+_SIGMA = 1.5
+_MOST_PER_DAY = 4_000.0
 _SALT = {Split.TUNE: 1, Split.JUDGE: 2}
 
 
@@ -128,6 +128,8 @@ class Builder:
             symbols=self.symbols.names,
             prints=said.prints,
             tokens=said.tokens,
+            pools=said.pools,
+            pool_names=said.pool_names,
             weather=tuple(w.label for w in self.weather),
             texts=self.scribe.kept,
         )

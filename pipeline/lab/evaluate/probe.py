@@ -17,8 +17,6 @@ from pipeline.lab.evaluate.oracle import _boosting
 from pipeline.lab.evaluate.vectors import block_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from pipeline.lab.evaluate.table import Shard
@@ -30,7 +28,7 @@ _FOLDS = 5
 
 FIELDS = (
     "account_id_sum", "key_length", "organization_sum", "ms_mean_10", "ms_mean_100", "ms_mean_1000", "ms_even", "second_mean",
-    "latency_residual", "latency_spread", "agent", "agents", "address_last", "text_pool", "text_pools_parity", "account_age_ms_digits",
+    "latency_residual", "latency_spread", "agent", "agents", "address_last", "text_pool", "text_pool_parity", "account_age_ms_digits",
 )  # fmt: skip
 
 
@@ -62,7 +60,7 @@ def unalterable(shard: Shard) -> tuple[NDArray[np.float64], NDArray[np.bool_], N
             if int(keep.sum()) < _MIN_EVENTS:
                 continue
             events, rows = events[keep], rows[keep]
-        x.append(_fields(shard, account.account_id, account.organization_id, account.created_ms, account.groups, events, latency[rows]))
+        x.append(_fields(shard, account.account_id, account.organization_id, account.created_ms, events, latency[rows]))
         y.append(account.role == "attack")
         tenant.append(hash_text(account.tenant) % 1_000_003)
     return np.array(x).reshape(-1, len(FIELDS)), np.array(y, np.bool_), np.array(tenant, np.int64)
@@ -73,7 +71,6 @@ def _fields(
     account_id: str,
     organization_id: str,
     created_ms: int,
-    groups: Sequence[str],
     events: NDArray[np.void],
     latency: NDArray[np.float64],
 ) -> list[float]:
@@ -82,6 +79,8 @@ def _fields(
     agents = np.unique(events["agent"][events["agent"] > 0])
     addresses = np.unique(events["address"][events["address"] > 0])
     first = shard.symbols[agents[0]] if agents.size else ""
+    said = shard.pools[events["text"][events["text"] >= 0]]
+    pool = shard.pool_names[int(np.bincount(said).argmax())] if said.size else ""
     return [
         float(sum(account_id.encode())),
         float(len(shard.symbols[keys[0]])) if keys.size else np.nan,
@@ -92,18 +91,18 @@ def _fields(
         float((times % 2 == 0).mean()),
         float((times // 1000 % 60).mean()),
         float(np.nanmedian(latency)) if latency.size else np.nan,
-        float(np.nanstd(latency)) if latency.size else np.nan,
+        float(np.nanmedian(np.abs(latency))) if latency.size else np.nan,
         float(hash_text(first) % 1_009) if first else np.nan,
         float(agents.size > 0),
         float(np.mean([int(shard.symbols[a].rsplit(".", 1)[1]) for a in addresses[:50].tolist()])) if addresses.size else np.nan,
-        float(hash_text(groups[0]) % 1_009) if groups else np.nan,
-        float(hash_text(groups[-1]) % 2) if groups else np.nan,
+        float(hash_text(pool) % 1_009) if pool else np.nan,
+        float(hash_text(pool) % 2) if pool else np.nan,
         float(created_ms % 1000),
     ]
 
 
 def _latency_residual(shard: Shard) -> NDArray[np.float64]:
-    """Log latency of answered requests beyond what their model and output length explain (per model, by output bins)."""
+    """Log latency of answered requests beyond what model and output length explain, in median deviations of like requests."""
     e = shard.events
     found = np.full(len(e), np.nan)
     good = (e["status"] < 400) & (e["output"] > 0)
@@ -112,7 +111,8 @@ def _latency_residual(shard: Shard) -> NDArray[np.float64]:
     key = e["model"].astype(np.int64) * 1_000 + bins
     for value in np.unique(key[good]).tolist():
         at = np.flatnonzero(good & (key == value))
-        found[at] = logs[at] - np.median(logs[at])
+        away = logs[at] - np.median(logs[at])
+        found[at] = away / max(float(np.median(np.abs(away))), 0.01)
     return found
 
 

@@ -94,14 +94,14 @@ def _sorts(marginals: Marginals, split: Split) -> dict[str, Callable[[Dice, Writ
     def of(kind: TextKind, count: int, language: str | None) -> Callable[[Dice, Writer], NDArray[np.int32]]:
         def make(dice: Dice, writer: Writer) -> NDArray[np.int32]:
             groups = dice.some(marginals.texts(split, kind, language), count)
-            return _mixed(dice, [writer.scribe.add(g.draw(dice.rng, writer.requests // len(groups) + 1), g.language) for g in groups])
+            return _mixed(dice, [writer.scribe.add(g.draw(dice.rng, writer.requests // len(groups) + 1), g) for g in groups])
 
         return make
 
     def app(dice: Dice, writer: Writer) -> NDArray[np.int32]:
         groups: Sequence[Group] = dice.some(marginals.texts(split, TextKind.RECORD), 2)
         use = dice.pick(templates(split, "app"))
-        pools = [writer.scribe.add([use.fill(t) for t in g.draw(dice.rng, writer.requests // 2 + 1)], g.language) for g in groups]
+        pools = [writer.scribe.add([use.fill(t) for t in g.draw(dice.rng, writer.requests // 2 + 1)], g) for g in groups]
         return _mixed(dice, pools)
 
     found: dict[str, Callable[[Dice, Writer], NDArray[np.int32]]] = {}
@@ -135,7 +135,7 @@ def _hostile(marginals: Marginals, split: Split, dice: Dice, writer: Writer) -> 
             texts = [dice.pick(words).fill(t) for t in texts]
         elif how == "paraphrase":
             texts = [dice.pick(paraphrasers(split)).apply(dice.rng, t) for t in texts]
-        pools.append(writer.scribe.add(texts, g.language))
+        pools.append(writer.scribe.add(texts, g))
     return _mixed(dice, pools)
 
 
@@ -225,7 +225,7 @@ def _as_shard(ids: NDArray[np.int32], prints: NDArray[np.void]) -> Shard:
     accounts = [nobody] * customers
     return Shard(
         workload="windows", split="", number=0, start_ms=0, end_ms=0, accounts=accounts, events=events, symbols=[""], prints=prints,
-        tokens=np.zeros(len(prints), np.int32),
+        tokens=np.zeros(len(prints), np.int32), pools=np.zeros(0, np.int32), pool_names=[],
     )  # fmt: skip
 
 
@@ -263,7 +263,7 @@ def _global(marginals: Marginals, split: Split) -> NDArray[np.float32]:
     dice = Dice(generator(515, 2))
     scribe = Scribe()
     for group in dice.some(marginals.texts(split, TextKind.PEOPLE, "en"), 40):
-        scribe.add(group.draw(dice.rng, 100), "en")
+        scribe.add(group.draw(dice.rng, 100), group)
     return unit(scribe.finish().prints["sketch"])
 
 

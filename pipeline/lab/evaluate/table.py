@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -132,9 +132,11 @@ class Shard:
     symbols: list[str]
     prints: NDArray[np.void]
     tokens: NDArray[np.int32]
+    pools: NDArray[np.int32]
+    """Text group of each text, by number."""
+    pool_names: list[str]
     weather: tuple[str, ...] = ()
     texts: list[str] | None = None
-    bounds: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def per_account(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row numbers grouped by account (in time order), and where each account's begin (one more at the end)."""

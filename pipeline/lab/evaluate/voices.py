@@ -32,10 +32,13 @@ class Said(NamedTuple):
     Attributes:
         prints: fingerprints.
         tokens: of the text alone.
+        pools: number of the text group each came from; names in `pool_names`.
     """
 
     prints: NDArray[np.void]
     tokens: NDArray[np.int32]
+    pools: NDArray[np.int32]
+    pool_names: list[str]
 
 
 class Scribe:
@@ -44,13 +47,18 @@ class Scribe:
     def __init__(self) -> None:
         self._prints: list[NDArray[np.void]] = []
         self._tokens: list[NDArray[np.int32]] = []
+        self._pools: list[NDArray[np.int32]] = []
+        self._pool_index: dict[str, int] = {}
         self._waiting: list[str] = []
         self.count = 0
         self.kept: list[str] | None = None
         """Set to a list to keep the texts too (for writing request events with prompts)."""
 
-    def add(self, texts: Sequence[str], language: str) -> NDArray[np.int32]:
-        """Take texts → their ids."""
+    def add(self, texts: Sequence[str], group: Group) -> NDArray[np.int32]:
+        """Take texts made of a group's → their ids."""
+        language = group.language
+        pool = self._pool_index.setdefault(group.name, len(self._pool_index))
+        self._pools.append(np.full(len(texts), pool, np.int32))
         first, self.count = self.count, self.count + len(texts)
         self._waiting.extend(texts)
         self._tokens.append(np.fromiter((len(t) / chars_per_token(language) + 1 for t in texts), np.float64, len(texts)).astype(np.int32))
@@ -74,7 +82,8 @@ class Scribe:
     def finish(self) -> Said:
         """Fingerprint what is left."""
         self._flush()
-        return Said(np.concatenate(self._prints) if self._prints else fingerprint([]), self.tokens())
+        pools = np.concatenate(self._pools) if self._pools else np.zeros(0, np.int32)
+        return Said(np.concatenate(self._prints) if self._prints else fingerprint([]), self.tokens(), pools, list(self._pool_index))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -148,7 +157,7 @@ class Writer:
 
     def plain(self, groups: Sequence[Group], *, by_session: bool = True) -> Voice:
         """Texts as they are."""
-        pools = [self.scribe.add(g.draw(self.dice.rng, self._size(len(groups))), g.language) for g in groups]
+        pools = [self.scribe.add(g.draw(self.dice.rng, self._size(len(groups))), g) for g in groups]
         return self._voice(groups, pools, by_session=by_session)
 
     def templated(self, templates: Sequence[Template], groups: Sequence[Group], *, by_session: bool = False, sweep: bool = False) -> Voice:
@@ -159,7 +168,7 @@ class Writer:
         for g in groups:
             texts = g.draw(rng, self._size(len(groups)))
             chosen = rng.integers(len(templates), size=len(texts)).tolist()
-            pools.append(self.scribe.add([templates[c].fill(t) for c, t in zip(chosen, texts, strict=True)], g.language))
+            pools.append(self.scribe.add([templates[c].fill(t) for c, t in zip(chosen, texts, strict=True)], g))
         return self._voice(groups, pools, by_session=by_session, sweep=sweep)
 
     def paraphrased(self, how: Sequence[Paraphraser], groups: Sequence[Group], templates: Sequence[Template] = ()) -> Voice:
@@ -173,7 +182,7 @@ class Writer:
                 chosen = rng.integers(len(templates), size=len(texts)).tolist()
                 texts = [templates[c].fill(t) for c, t in zip(chosen, texts, strict=True)]
             hands = rng.integers(len(how), size=len(texts)).tolist()
-            pools.append(self.scribe.add([how[h].apply(rng, t) for h, t in zip(hands, texts, strict=True)], g.language))
+            pools.append(self.scribe.add([how[h].apply(rng, t) for h, t in zip(hands, texts, strict=True)], g))
         return self._voice(groups, pools, by_session=False)
 
 
