@@ -52,7 +52,7 @@ lock: | $(BIN)/uv ## pin the dependencies anew, with hashes, for every Python (A
 	compile() { $(BIN)/uv --no-config --cache-dir "$(CACHE)/uv" pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-emit-index-url $(ARGS) "$$@"; }; \
 	compile pyproject.toml -o requirements/product.txt; \
-	compile pyproject.toml --extra embedded --group dev -c requirements/product.txt -o requirements/dev.txt; \
+	compile pyproject.toml --all-extras --group dev -c requirements/product.txt -o requirements/dev.txt; \
 	echo hatchling | compile - -c requirements/dev.txt -o requirements/build.txt
 
 $(BIN)/uv: # no prerequisite: a lock that lags behind pyproject.toml is what `lock` repairs
@@ -61,7 +61,8 @@ $(BIN)/uv: # no prerequisite: a lock that lags behind pyproject.toml is what `lo
 clean: ## remove .venv, with every cache in it
 	@rm -rf $(VENV)
 
-# 1 interpreter, 2 empty environment, 3 locked packages: anew whenever the lock changes, so that nothing else is in it.
+# 1 interpreter, 2 empty environment, 3 locked packages (bytecode is made at first import): anew whenever the lock changes,
+# so that nothing else is in it.
 $(LOCKED): requirements/dev.txt
 	@set -e; \
 	found=; \
@@ -78,7 +79,7 @@ $(LOCKED): requirements/dev.txt
 	"$$found" -m venv --clear $(VENV); \
 	printf '%s\n' 'import sys; sys.pycache_prefix = sys.prefix + "/.cache/pycache"' \
 	  > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pycache_prefix.pth"; \
-	$(BIN)/python -m pip install --quiet --no-cache-dir --require-hashes --no-deps -r requirements/dev.txt; \
+	$(BIN)/python -m pip install --quiet --no-cache-dir --no-compile --require-hashes --no-deps -r requirements/dev.txt; \
 	printf '%s\n' "$(CURDIR)" > $(LOCKED)
 
 # 4 this package, editable, 5 self-check, and kernels compiled by using them once.

@@ -132,7 +132,7 @@ def _run_ours(group: ProcessGroup, kafka: KafkaSettings, clickhouse: EmbeddedCli
         ready = (lambda: _metric(port, "/readyz").startswith("ok")) if role != "ingest" else None
         argv = module_argv("pipeline.cli", "run", role)
         return group.start(
-            f"{role}-{number}", argv, env={**env, "STILLWATCH_HTTP__PORT": str(port)}, ready=ready, deadline_s=90, grace_s=30
+            f"{role}-{number}", argv, env={**env, "STILLWATCH_HTTP__PORT": str(port)}, ready=ready, deadline_s=300, grace_s=30
         )
 
     def ingested() -> float:

@@ -52,7 +52,6 @@ def doctor(
     """
     settings = load_settings()
     logging.getLogger().addHandler(logging.NullHandler())  # the clients' own complaints: each is a line of ours
-    logging.getLogger("librdkafka").propagate = False
     failed = False
     for check in checks(settings, dev=dev):
         failed |= check.status is Status.FAILED

@@ -7,24 +7,16 @@ does not answer · 4 it refused or the data is not ours.
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from pipeline import __version__
 from pipeline.base.errors import RejectedError, SettingsError, StillwatchError, UnavailableError
-from pipeline.cli import alerts, backtest, bench, config, deadletter, demo, doctor, evaluate, init, query, schema, simulate
-from pipeline.cli import run as run_verb
 
-app = typer.Typer(
-    name="stillwatch",
-    help="Notices, while it happens, the accounts that are draining a model through its API.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    epilog="Start with `stillwatch demo`. Settings: `stillwatch config`. A real cluster: init, doctor, run.",
-)
+VERBS = ("demo", "simulate", "backtest", "evaluate", "init", "doctor", "run", "query", "schema", "config", "bench")
+GROUPS = {"alerts": "Read alerts from ClickHouse.", "deadletter": "Records that were rejected, and what to do with them."}
 
 
 def _version(asked: bool) -> None:
@@ -33,7 +25,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def main(
     _version_asked: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
@@ -42,16 +33,36 @@ def main(
     """Hold the options that stand before the verb."""
 
 
-for module in (demo, simulate, backtest, evaluate, init, doctor, run_verb, query, schema, config, bench):
-    module.register(app)
-app.add_typer(alerts.app, name="alerts", help="Read alerts from ClickHouse.")
-app.add_typer(deadletter.app, name="deadletter", help="Records that were rejected, and what to do with them.")
+def command_line(verb: str = "") -> typer.Typer:
+    """The command line, with every verb, or with the given one only: a role must not load what only `evaluate` needs."""
+    app = typer.Typer(
+        name="stillwatch",
+        help="Notices, while it happens, the accounts that are draining a model through its API.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        epilog="Start with `stillwatch demo`. Settings: `stillwatch config`. A real cluster: init, doctor, run.",
+    )
+    app.callback()(main)
+    for name in VERBS:
+        if verb in ("", name):
+            import_module(f"pipeline.cli.{name}").register(app)
+    for name, text in GROUPS.items():
+        if verb in ("", name):
+            app.add_typer(import_module(f"pipeline.cli.{name}").app, name=name, help=text)
+    return app
+
+
+def _verb(words: list[str]) -> str:
+    """The verb of a command line; empty when its first word is none (an option, or a typing error that is to be explained)."""
+    return words[0] if words and (words[0] in VERBS or words[0] in GROUPS) else ""
 
 
 def run() -> None:
     """Entry point of the console script."""
     try:
-        app()
+        command_line(_verb(sys.argv[1:]))()
     except SettingsError as error:
         _fail(error, 2)
     except UnavailableError as error:

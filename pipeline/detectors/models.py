@@ -73,7 +73,9 @@ class AccountModels:
         return model.score_one({name: value}) if model.seen(name) >= _READY else math.nan
 
     def learn(self, channel: Channel, value: float, score: float = 0.0) -> None:
-        """Take `value`, which scored `score`, as usual; a very surprising one only as far as 2.5 deviations."""
+        """Take `value`, which scored `score`, as usual; a very surprising one only as far as 2.5 deviations; NaN not at all."""
+        if math.isnan(value):
+            return
         model = self._model(channel)
         if score > _CLIP or score < -_CLIP:
             mean, deviation, _ = model.expect(_NAMES[channel])

@@ -111,16 +111,16 @@ class View:
 
 
 def cells(progress: Progress) -> list[tuple[str, str]]:
-    """What the view shows, by name."""
-    done = f"{progress.sent:,}" + (f" of ~{progress.expected:,}" if progress.sent < progress.expected else "")
+    """What the view shows, by name; on one line of 80 characters."""
+    share = f" ({progress.sent / progress.expected:.0%})" if progress.sent < progress.expected else ""
     return [
-        ("event time", when(progress.event_time_ms) if progress.event_time_ms >= 0 else "-"),
-        ("events in", done),
+        ("event time", when(progress.event_time_ms)[5:] if progress.event_time_ms >= 0 else "-"),
+        ("events in", f"{progress.sent:,}{share}"),
         ("events/s", f"{progress.rate:,.0f}"),
         ("lag", f"{progress.lag:,}"),
-        ("accounts tracked", f"{progress.accounts:,}"),
+        ("accounts", f"{progress.accounts:,}"),
         ("alerts", f"{progress.alerts:,}"),
-        ("webhooks verified", f"{progress.webhooks:,}"),
+        ("webhooks ✓", f"{progress.webhooks:,}"),
     ]
 
 

@@ -9,9 +9,8 @@ records of the same queue may already have been written past the hole.
 
 from __future__ import annotations
 
-import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import confluent_kafka as ck
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the vendor's stubs do not re-export three of them
@@ -21,13 +20,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the vendor'
     ResourceType,
 )
 
-from pipeline.base.errors import DependencyError, StillwatchError, UnavailableError
+from pipeline.base.errors import UnavailableError
 from pipeline.ports.broker import BEGINNING, Committed, TopicInfo, TopicPartition
 from pipeline.ports.credentials import aiokafka_credentials
+from pipeline.ports.kafka_connection import LATE, LOG, REFUSED, Reach, cause_of, error_of, librdkafka_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pipeline.base.errors import StillwatchError
     from pipeline.base.settings import KafkaSettings
     from pipeline.ports.broker import Message
     from pipeline.ports.topics import TopicSpec
@@ -39,82 +40,7 @@ _QUEUE_S = 60.0
 _MAX_MESSAGE = 1_048_588
 """Kafka's default `max.message.bytes` of a topic, and ours."""
 _ANY_PARTITION = -1
-_log = logging.getLogger("librdkafka")
-
 _E = ck.KafkaError
-_REFUSED = frozenset(
-    (
-        _E._AUTHENTICATION, _E.SASL_AUTHENTICATION_FAILED, _E.TOPIC_AUTHORIZATION_FAILED, _E.GROUP_AUTHORIZATION_FAILED,
-        _E.CLUSTER_AUTHORIZATION_FAILED, _E.UNKNOWN_TOPIC_OR_PART, _E._UNKNOWN_TOPIC, _E._UNKNOWN_PARTITION, _E.MSG_SIZE_TOO_LARGE,
-        _E.INVALID_RECORD, _E.POLICY_VIOLATION, _E.INVALID_CONFIG, _E.INVALID_REPLICATION_FACTOR, _E.TOPIC_EXCEPTION,
-        _E.UNSUPPORTED_VERSION, _E.UNSUPPORTED_FOR_MESSAGE_FORMAT,
-    )
-)  # fmt: skip
-_LATE = frozenset(
-    (
-        _E.UNKNOWN_MEMBER_ID, _E.ILLEGAL_GENERATION, _E.REBALANCE_IN_PROGRESS, _E.FENCED_INSTANCE_ID, _E._ASSIGNMENT_LOST,
-        _E._STATE, _E.STALE_MEMBER_EPOCH,
-    )
-)  # fmt: skip
-
-
-def librdkafka_config(kafka: KafkaSettings) -> dict[str, Any]:
-    """Connection part of every librdkafka client: addresses, TLS, mTLS, SASL. Holds secrets: never log it."""
-    config: dict[str, Any] = {
-        "bootstrap.servers": kafka.bootstrap_servers,
-        "security.protocol": kafka.security_protocol,
-        "socket.keepalive.enable": True,
-        "reconnect.backoff.ms": 100,
-        "reconnect.backoff.max.ms": 5_000,
-    }
-    if kafka.security_protocol.endswith("SSL"):
-        config["ssl.endpoint.identification.algorithm"] = "https" if kafka.ssl_check_hostname else "none"
-        for key, path in (
-            ("ssl.ca.location", kafka.ssl_ca_file),
-            ("ssl.certificate.location", kafka.ssl_certificate_file),
-            ("ssl.key.location", kafka.ssl_key_file),
-        ):
-            if path is not None:
-                config[key] = str(path)
-        if kafka.ssl_key_password is not None:
-            config["ssl.key.password"] = kafka.ssl_key_password.get_secret_value()
-    if kafka.security_protocol.startswith("SASL") and kafka.sasl_password is not None:
-        config["sasl.mechanism"] = kafka.sasl_mechanism
-        config["sasl.username"] = kafka.sasl_username
-        config["sasl.password"] = kafka.sasl_password.get_secret_value()
-    return config
-
-
-def _error(err: ck.KafkaError, doing: str) -> StillwatchError:
-    """The tree's error for a vendor's: refused for good, or worth another try."""
-    text = f"Kafka: {doing}: {err.str()} ({err.name()})"
-    if err.code() in _REFUSED:
-        return DependencyError(text, next_step="`stillwatch doctor` checks credentials, rights and topics")
-    return UnavailableError(text)
-
-
-def _cause(err: ck.KafkaException) -> ck.KafkaError:
-    cause = err.args[0]
-    return cause if isinstance(cause, ck.KafkaError) else ck.KafkaError(_E._FAIL, str(err))
-
-
-class _Reach:
-    """Whether the cluster can be reached, from librdkafka's error callback and our own probes."""
-
-    def __init__(self) -> None:
-        self.reason = ""
-        self.refusal: StillwatchError | None = None
-        self.said = ""
-
-    def on_error(self, err: ck.KafkaError) -> None:
-        if err.code() in _REFUSED or err.code() == _E._SSL:
-            self.refusal = DependencyError(
-                f"Kafka: {err.str()} ({err.name()})", next_step="check the kafka.* settings; `stillwatch doctor`"
-            )
-        elif err.fatal() or err.code() == _E._ALL_BROKERS_DOWN:
-            self.reason = f"{err.str()} ({err.name()})"
-        else:
-            self.said = err.str()
 
 
 class KafkaProducer:
@@ -122,7 +48,7 @@ class KafkaProducer:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._failure: StillwatchError | None = None
-        self._reach = _Reach()
+        self._reach = Reach()
         self._producer: ck.Producer | None = ck.Producer(
             {
                 **librdkafka_config(kafka),
@@ -136,7 +62,7 @@ class KafkaProducer:
                 "partitioner": "murmur2_random",  # as Java producers place keys, so that mixed producers agree
                 "error_cb": self._reach.on_error,
             },
-            logger=_log,
+            logger=LOG,
         )
 
     def send(
@@ -153,7 +79,7 @@ class KafkaProducer:
 
         def delivered(err: ck.KafkaError | None, message: ck.Message) -> None:
             if err is not None:
-                self._failure = self._failure or _error(err, f"record for {topic}[{message.partition()}] not delivered")
+                self._failure = self._failure or error_of(err, f"record for {topic}[{message.partition()}] not delivered")
             elif on_ack is not None and self._failure is None:
                 on_ack(message.partition() or 0, message.offset() or 0)
 
@@ -168,7 +94,7 @@ class KafkaProducer:
                     raise UnavailableError(f"Kafka: queue for {topic} stays full: the broker takes nothing") from None
                 client.poll(0.05)
             except ck.KafkaException as err:
-                self._failure = _error(_cause(err), f"record for {topic} not queued")
+                self._failure = error_of(cause_of(err), f"record for {topic} not queued")
             else:
                 return
 
@@ -212,7 +138,7 @@ class KafkaConsumer:
     """See `ports.broker.Consumer`."""
 
     def __init__(self, kafka: KafkaSettings, group: str, *, report_ends: bool = False) -> None:
-        self._reach = _Reach()
+        self._reach = Reach()
         self._out_of_range: list[TopicPartition] = []
         self._ended: dict[TopicPartition, int] = {}
         self._closing = False
@@ -234,7 +160,7 @@ class KafkaConsumer:
                 "enable.partition.eof": report_ends,
                 "error_cb": self._reach.on_error,
             },
-            logger=_log,
+            logger=LOG,
         )
         self._kafka = kafka
 
@@ -294,8 +220,8 @@ class KafkaConsumer:
             self._ended[where] = message.offset() or 0
         elif code in (_E._AUTO_OFFSET_RESET, _E.OFFSET_OUT_OF_RANGE, _E._NO_OFFSET):
             self._out_of_range.append(where)
-        elif code in _REFUSED or err.fatal():
-            raise _error(err, f"reading {where.topic}[{where.partition}]")
+        elif code in REFUSED or err.fatal():
+            raise error_of(err, f"reading {where.topic}[{where.partition}]")
         elif code == _E._ALL_BROKERS_DOWN:
             self._reach.reason = err.str()
 
@@ -305,11 +231,11 @@ class KafkaConsumer:
         try:
             self._consumer.seek(ck.TopicPartition(*partition, offset))
         except ck.KafkaException as err:
-            if _cause(err).code() == _E._STATE:  # after an offset out of range the fetcher has stopped: give it the partition anew
+            if cause_of(err).code() == _E._STATE:  # after an offset out of range the fetcher has stopped: give it the partition anew
                 self._consumer.incremental_unassign([ck.TopicPartition(*partition)])
                 self._consumer.incremental_assign([ck.TopicPartition(*partition, offset)])
                 return
-            raise _error(_cause(err), f"seek in {partition.topic}[{partition.partition}]") from None
+            raise error_of(cause_of(err), f"seek in {partition.topic}[{partition.partition}]") from None
 
     def take_out_of_range(self) -> list[TopicPartition]:
         """See `ports.broker.Consumer.take_out_of_range`."""
@@ -326,11 +252,11 @@ class KafkaConsumer:
         try:
             answers = self._consumer.committed([ck.TopicPartition(*tp) for tp in partitions], timeout=_ANSWER_S)
         except ck.KafkaException as err:
-            raise _error(_cause(err), "asking for committed offsets") from None
+            raise error_of(cause_of(err), "asking for committed offsets") from None
         found = {}
         for answer in answers:
             if answer.error is not None:
-                raise _error(answer.error, f"asking for the commit of {answer.topic}[{answer.partition}]")
+                raise error_of(answer.error, f"asking for the commit of {answer.topic}[{answer.partition}]")
             if answer.offset >= 0:
                 found[TopicPartition(answer.topic, answer.partition)] = Committed(answer.offset, answer.metadata or "")
         return found
@@ -340,7 +266,7 @@ class KafkaConsumer:
         try:
             answer = self._consumer.get_watermark_offsets(ck.TopicPartition(*partition), timeout=_ANSWER_S, cached=False)
         except ck.KafkaException as err:
-            raise _error(_cause(err), f"asking for the oldest offset of {partition.topic}[{partition.partition}]") from None
+            raise error_of(cause_of(err), f"asking for the oldest offset of {partition.topic}[{partition.partition}]") from None
         if not answer:
             raise UnavailableError(f"Kafka: no answer for the oldest offset of {partition.topic}[{partition.partition}]")
         return int(answer[0])
@@ -356,15 +282,15 @@ class KafkaConsumer:
         try:
             answers = self._consumer.commit(offsets=wanted, asynchronous=False)
         except ck.KafkaException as err:
-            cause = _cause(err)
-            if cause.code() in _LATE:
+            cause = cause_of(err)
+            if cause.code() in LATE:
                 return False
-            raise _error(cause, "commit") from None
+            raise error_of(cause, "commit") from None
         for answer in answers:
             if answer.error is not None:
-                if answer.error.code() in _LATE:
+                if answer.error.code() in LATE:
                     return False
-                raise _error(answer.error, f"commit of {answer.topic}[{answer.partition}]")
+                raise error_of(answer.error, f"commit of {answer.topic}[{answer.partition}]")
         return True
 
     def down_reason(self) -> str:
@@ -388,7 +314,7 @@ class KafkaBroker:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
-        self._reach = _Reach()
+        self._reach = Reach()
         self._admin: AdminClient | None = None
 
     def consumer(self, group: str, *, report_ends: bool = False) -> KafkaConsumer:
@@ -401,7 +327,9 @@ class KafkaBroker:
 
     def _client(self) -> AdminClient:
         if self._admin is None:
-            self._admin = AdminClient({**librdkafka_config(self._kafka), "error_cb": self._reach.on_error}, logger=_log)
+            config = librdkafka_config(self._kafka)
+            config["error_cb"] = self._reach.on_error
+            self._admin = AdminClient(config, logger=LOG)
         return self._admin
 
     def _no_answer(self, cause: ck.KafkaError, doing: str) -> StillwatchError:
@@ -409,7 +337,7 @@ class KafkaBroker:
         self._client().poll(0)
         refusal, self._reach.refusal = self._reach.refusal, None
         said, self._reach.said = self._reach.said, ""
-        return refusal or _error(cause, f"{doing} ({said})" if said else doing)
+        return refusal or error_of(cause, f"{doing} ({said})" if said else doing)
 
     def topic(self, name: str) -> TopicInfo | None:
         """See `ports.broker.Broker.topic`."""
@@ -417,7 +345,7 @@ class KafkaBroker:
         try:
             found = future.result()
         except ck.KafkaException as err:
-            cause = _cause(err)
+            cause = cause_of(err)
             if cause.code() in (_E.UNKNOWN_TOPIC_OR_PART, _E._UNKNOWN_TOPIC):
                 return None
             raise self._no_answer(cause, f"describing {name}") from None
@@ -431,7 +359,7 @@ class KafkaBroker:
         try:
             return {key: entry.value for key, entry in future.result().items() if entry.value is not None}
         except ck.KafkaException as err:
-            raise self._no_answer(_cause(err), f"reading the configuration of {name}") from None
+            raise self._no_answer(cause_of(err), f"reading the configuration of {name}") from None
 
     def create(self, spec: TopicSpec) -> bool:
         """Create a topic and wait until the cluster shows it; False when it was there already, whatever its settings."""
@@ -440,7 +368,7 @@ class KafkaBroker:
         try:
             future.result()
         except ck.KafkaException as err:
-            cause = _cause(err)
+            cause = cause_of(err)
             if cause.code() == _E.TOPIC_ALREADY_EXISTS:
                 return False
             raise self._no_answer(cause, f"creating {spec.name}") from None
@@ -456,7 +384,7 @@ class KafkaBroker:
         try:
             cluster = self._client().describe_cluster(request_timeout=_ANSWER_S).result()
         except ck.KafkaException as err:
-            raise self._no_answer(_cause(err), "describing the cluster") from None
+            raise self._no_answer(cause_of(err), "describing the cluster") from None
         return f"cluster {cluster.cluster_id}, {len(cluster.nodes)} broker(s)"
 
 

@@ -7,7 +7,6 @@ Not on any role's path: `init --reset-state` and `doctor` use it.
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +14,7 @@ import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient
 
 from pipeline.base.errors import DependencyError, UnavailableError
-from pipeline.ports.kafka import librdkafka_config
+from pipeline.ports.kafka_connection import LOG, cause_of, error_of, librdkafka_config
 
 if TYPE_CHECKING:
     from pipeline.base.settings import KafkaSettings
@@ -25,7 +24,6 @@ GONE_S = 30.0
 """How long a deleted topic may stay visible."""
 POLL_S = 0.1
 _E = ck.KafkaError
-_log = logging.getLogger("librdkafka")
 
 
 class GroupLag(NamedTuple):
@@ -40,7 +38,7 @@ class Janitor:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
-        self._admin = AdminClient(librdkafka_config(kafka), logger=_log)
+        self._admin = AdminClient(librdkafka_config(kafka), logger=LOG)
 
     def lag(self, group: str, topic: str) -> GroupLag:
         """Records between what a group has committed and the topic's end, as the cluster tells it.
@@ -49,7 +47,7 @@ class Janitor:
             UnavailableError: the cluster does not answer.
             DependencyError: it does not tell.
         """
-        reader = ck.Consumer({**librdkafka_config(self._kafka), "group.id": group, "enable.auto.commit": False}, logger=_log)
+        reader = ck.Consumer({**librdkafka_config(self._kafka), "group.id": group, "enable.auto.commit": False}, logger=LOG)
         # not AdminClient.list_consumer_group_offsets: 2.16.1 crashes the process when the group has no coordinator yet
         try:
             partitions = reader.list_topics(topic, timeout=ANSWER_S).topics[topic].partitions
@@ -57,7 +55,7 @@ class Janitor:
             committed = [answer for answer in answers if answer.offset >= 0]
             ends = [reader.get_watermark_offsets(where, timeout=ANSWER_S)[1] for where in committed]
         except ck.KafkaException as err:
-            raise _error(err, f"asking for the lag of {group}") from None
+            raise error_of(cause_of(err), f"asking for the lag of {group}") from None
         finally:
             reader.close()
         behind = sum(max(0, end - where.offset) for where, end in zip(committed, ends, strict=True))
@@ -73,12 +71,12 @@ class Janitor:
         try:
             self._admin.delete_consumer_groups([group], request_timeout=ANSWER_S)[group].result()
         except ck.KafkaException as err:
-            code = err.args[0].code()
+            code = cause_of(err).code()
             if code in (_E.GROUP_ID_NOT_FOUND, _E.INVALID_GROUP_ID):
                 return False
             if code == _E.NON_EMPTY_GROUP:
                 raise DependencyError(f"group {group} has members", next_step="stop its workers first, then repeat") from None
-            raise _error(err, f"deleting group {group}") from None
+            raise error_of(cause_of(err), f"deleting group {group}") from None
         return True
 
     def delete_topic(self, topic: str) -> bool:
@@ -91,20 +89,12 @@ class Janitor:
         try:
             self._admin.delete_topics([topic], request_timeout=ANSWER_S)[topic].result()
         except ck.KafkaException as err:
-            if err.args[0].code() in (_E.UNKNOWN_TOPIC_OR_PART, _E._UNKNOWN_TOPIC):
+            if cause_of(err).code() in (_E.UNKNOWN_TOPIC_OR_PART, _E._UNKNOWN_TOPIC):
                 return False
-            raise _error(err, f"deleting {topic}") from None
+            raise error_of(cause_of(err), f"deleting {topic}") from None
         deadline = time.monotonic() + GONE_S
         while topic in self._admin.list_topics(timeout=ANSWER_S).topics:
             if time.monotonic() > deadline:
                 raise UnavailableError(f"Kafka: {topic} was deleted and is still there after {GONE_S:g} s", next_step="repeat later")
             time.sleep(POLL_S)
         return True
-
-
-def _error(err: ck.KafkaException, doing: str) -> DependencyError | UnavailableError:
-    cause = err.args[0]
-    text = f"Kafka: {doing}: {cause.str()} ({cause.name()})"
-    if cause.retriable() or cause.code() in (_E._TIMED_OUT, _E._TRANSPORT, _E._ALL_BROKERS_DOWN, _E.REQUEST_TIMED_OUT):
-        return UnavailableError(text)
-    return DependencyError(text, next_step="`stillwatch doctor` checks credentials, rights and topics")

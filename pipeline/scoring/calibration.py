@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BINS = 64
 _ENOUGH = 30
 _TAIL = 0.02
-"""The upper share of a histogram that only the prior may fill."""
+"""The upper share of a histogram that a partition may only thicken."""
 _NORMAL = NormalDist()
 _LOWEST = -3.0
 HIGHEST = 6.0
@@ -67,9 +67,10 @@ def tail_table(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def blend(prior: NDArray[np.int64], counted: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The prior's counts plus a partition's own, whose upper tail keeps the prior's mass and shape.
+    """The prior's counts plus a partition's own, whose upper tail is never thinner than the prior's.
 
-    What a partition counts leaves out the suspicious, so its own tail would be too thin (Bashari, Sesia, Romano, ICML 2025).
+    What a partition counts leaves out the suspicious, so its own tail would be too thin (Bashari, Sesia, Romano, ICML 2025);
+    where it is thicker all the same, it counts.
     """
     beyond = np.append(np.cumsum(prior[::-1])[::-1], 0)
     total = int(beyond[0])
@@ -81,7 +82,7 @@ def blend(prior: NDArray[np.int64], counted: NDArray[np.int64]) -> NDArray[np.fl
     scale = body / total / (1.0 - share) if share < 1.0 else 0.0
     both = prior.astype(np.float64)
     both[:cut] += counted[:cut]
-    both[cut:] += prior[cut:] * scale
+    both[cut:] += np.maximum(prior[cut:] * scale, counted[cut:])
     return both
 
 

@@ -232,6 +232,8 @@ class Judge:
             mind.risk = 0.6 * (1.0 + math.log10(min(max(suspicion, 1e-6), 1.0)) / 6.0)
 
     def _learn(self, mind: Mind, values: list[float], scores: list[float], shape: int, closed: int) -> None:
+        if _frozen(mind, closed):
+            return
         if mind.shape != shape:
             mind.mismatches += 1
             if mind.mismatches >= _ADOPT:  # a gateway changed what it passes on: start anew on that
@@ -239,14 +241,6 @@ class Judge:
                 mind.models.reanchor()
             return
         mind.mismatches = 0
-        episode = mind.episodes[0] if mind.episodes else None
-        since = episode.opened_ms if episode else mind.run.since_ms if mind.run else closed
-        if episode and not episode.anchored and closed - since >= _FREEZE_MS:
-            episode.anchored = True
-            mind.models.reanchor()
-            mind.evidence = None
-        if (episode is None or not episode.anchored) and (episode or mind.run) and closed - since < _FREEZE_MS:
-            return
         total, count = 0.0, 0
         for channel in CHANNELS:
             value = values[channel]
@@ -285,6 +279,18 @@ class Judge:
             NewerFormatError: written by a newer program.
         """
         self.force.unpack(data)
+
+
+def _frozen(mind: Mind, closed: int) -> bool:
+    """Whether suspicion keeps the models from learning: for a week at most, then what goes on is the account's new normal."""
+    episode = mind.episodes[0] if mind.episodes else None
+    if episode is None:
+        return mind.run is not None and closed - mind.run.since_ms < _FREEZE_MS
+    if not episode.anchored and closed - episode.opened_ms >= _FREEZE_MS:
+        episode.anchored = True
+        mind.models.reanchor()
+        mind.evidence = None
+    return not episode.anchored
 
 
 def _joint(scores: list[float], quiet: list[bool], *, limited: bool) -> list[float]:

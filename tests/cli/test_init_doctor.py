@@ -23,17 +23,28 @@ if TYPE_CHECKING:
 OUR_TOPICS = ("frames", "state", "alerts", "rollups", "evidence", "deadletter", "risk", "outbox")
 
 
+def shape(broker: str, clickhouse: EmbeddedClickHouse, prefix: str) -> dict[str, str]:
+    """Settings of a prefix of the test's own on one broker and the engine."""
+    return {
+        "PREFIX": prefix,
+        "REQUESTS_TOPIC": f"{prefix}.requests",
+        "KAFKA__BOOTSTRAP_SERVERS": broker,
+        "KAFKA__FRAMES_PARTITIONS": "2",
+        "CLICKHOUSE__HOST": clickhouse.host,
+        "CLICKHOUSE__PORT": str(clickhouse.port),
+    }
+
+
 @pytest.fixture
 def command(make_program: Callable[..., Program], broker: str, clickhouse: EmbeddedClickHouse, unique: str) -> Program:
-    """The program pointed at one broker, the engine, and a prefix of the test's own."""
-    return make_program(
-        PREFIX=unique,
-        REQUESTS_TOPIC=f"{unique}.requests",
-        KAFKA__BOOTSTRAP_SERVERS=broker,
-        KAFKA__FRAMES_PARTITIONS="2",
-        CLICKHOUSE__HOST=clickhouse.host,
-        CLICKHOUSE__PORT=str(clickhouse.port),
-    )
+    """The program on each of the two brokers in turn."""
+    return make_program(**shape(broker, clickhouse, unique))
+
+
+@pytest.fixture
+def embedded(make_program: Callable[..., Program], tansu: str, clickhouse: EmbeddedClickHouse, unique: str) -> Program:
+    """The program on the embedded broker."""
+    return make_program(**shape(tansu, clickhouse, unique))
 
 
 def checks(text: str) -> list[dict[str, str]]:
@@ -68,33 +79,33 @@ def test_init_makes_what_doctor_misses_and_again_makes_nothing(command: Program,
     assert (status, wrong(text)) == (0, [])
 
 
-def test_doctor_without_dev_asks_for_replicas(command: Program) -> None:
+def test_doctor_without_dev_asks_for_replicas(embedded: Program) -> None:
     """One broker is not a production cluster: each topic's replication and min.insync.replicas are named with a next step."""
-    assert command.run("init", "--dev")[0] == 0
-    status, text = command.run("doctor", "--json")
+    assert embedded.run("init", "--dev")[0] == 0
+    status, text = embedded.run("doctor", "--json")
     assert status == 1
     assert {check["subject"].split(".")[-1] for check in wrong(text)} == set(OUR_TOPICS)
     assert all(check["next_step"] for check in wrong(text))
 
 
-def test_init_refuses_another_partition_count(command: Program) -> None:
+def test_init_refuses_another_partition_count(embedded: Program) -> None:
     """A changed kafka.frames_partitions is refused with exit status 4 and the value to set back."""
-    assert command.run("init", "--dev")[0] == 0
-    command.set(KAFKA__FRAMES_PARTITIONS="3")
-    status, text = command.run("init", "--dev")
+    assert embedded.run("init", "--dev")[0] == 0
+    embedded.set(KAFKA__FRAMES_PARTITIONS="3")
+    status, text = embedded.run("init", "--dev")
     assert status == 4
     assert "set kafka.frames_partitions back to 2" in text
-    status, text = command.run("doctor", "--dev")
+    status, text = embedded.run("doctor", "--dev")
     assert status == 1
     assert "✗" in text
 
 
-def test_reset_state_asks_first(command: Program, broker: str, unique: str) -> None:
+def test_reset_state_asks_first(embedded: Program, tansu: str, unique: str) -> None:
     """Without --yes and without a yes nothing is deleted."""
-    assert command.run("init", "--dev")[0] == 0
-    before = KafkaBroker(KafkaSettings(bootstrap_servers=broker)).topic(f"{unique}.state")
-    assert command.run("init", "--dev", "--reset-state", stdin="n\n")[0] == 1
-    assert KafkaBroker(KafkaSettings(bootstrap_servers=broker)).topic(f"{unique}.state") == before
+    assert embedded.run("init", "--dev")[0] == 0
+    before = KafkaBroker(KafkaSettings(bootstrap_servers=tansu)).topic(f"{unique}.state")
+    assert embedded.run("init", "--dev", "--reset-state", stdin="n\n")[0] == 1
+    assert KafkaBroker(KafkaSettings(bootstrap_servers=tansu)).topic(f"{unique}.state") == before
 
 
 def test_reset_state_empties_frames_and_state_only(command: Program, broker: str, unique: str) -> None:
@@ -121,12 +132,7 @@ def test_reset_state_refuses_while_a_worker_runs(
     make_program: Callable[..., Program], apache_kafka: str, clickhouse: EmbeddedClickHouse, unique: str
 ) -> None:
     """With a member in the group nothing is deleted: exit status 4 and what to do; the embedded broker does not tell."""
-    command = make_program(
-        PREFIX=unique,
-        REQUESTS_TOPIC=f"{unique}.requests",
-        KAFKA__BOOTSTRAP_SERVERS=apache_kafka,
-        CLICKHOUSE__PORT=str(clickhouse.port),
-    )
+    command = make_program(**shape(apache_kafka, clickhouse, unique))
     assert command.run("init", "--dev")[0] == 0
     cluster = KafkaBroker(KafkaSettings(bootstrap_servers=apache_kafka))
     before = cluster.topic(f"{unique}.frames")
@@ -157,7 +163,7 @@ def test_doctor_survives_listeners_that_are_something_else(make_program: Callabl
     assert {check["subject"].split()[0] for check in wrong(text)} == {"Kafka", "ClickHouse"}
 
 
-def test_doctor_checks_webhooks_without_sending(command: Program) -> None:
+def test_doctor_checks_webhooks_without_sending(embedded: Program) -> None:
     """A loopback endpoint that is not allow-listed, a bad secret and a plain-http address are each refused with the setting to change."""
     secret = "whsec_" + "A" * 43 + "="
     hooks: list[dict[str, Any]] = [
@@ -166,9 +172,9 @@ def test_doctor_checks_webhooks_without_sending(command: Program) -> None:
         {"name": "plain", "url": "http://127.0.0.1/x", "secret": secret},
         {"name": "fine", "url": f"https://127.0.0.1:{free_port()}/x", "secret": secret, "allow_networks": ["127.0.0.0/8"]},
     ]
-    command.set(DELIVER__WEBHOOKS=orjson.dumps(hooks).decode())
-    assert command.run("init", "--dev")[0] == 0
-    status, text = command.run("doctor", "--dev", "--json")
+    embedded.set(DELIVER__WEBHOOKS=orjson.dumps(hooks).decode())
+    assert embedded.run("init", "--dev")[0] == 0
+    status, text = embedded.run("doctor", "--dev", "--json")
     assert status == 1
     assert [check["subject"] for check in wrong(text)] == ["webhook inside", "webhook weak", "webhook plain"]
     assert secret not in text

@@ -131,6 +131,7 @@ def test_the_demo_catches_its_attackers_counts_and_says_so(demo: Callable[..., D
     assert "--seed 7" in run.text
     assert run.ask("query", "SELECT uniqExact(alert_id) AS n FROM alerts_latest", "--format", "csv").split()[-1] in run.text
     assert "bulk_extraction" in run.ask("alerts", "list")
+    assert "0 records behind in api.requests" in run.ask("doctor", "--dev")
     children = run.children()
     run.process.send_signal(signal.SIGINT)
     assert run.end() == 0

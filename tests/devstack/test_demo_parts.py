@@ -15,7 +15,7 @@ from pipeline.base.errors import UnavailableError
 from pipeline.base.settings import load_settings
 from pipeline.devstack.demo import new_secret, only_settings, settings_toml, totals
 from pipeline.devstack.feed import Feed
-from pipeline.devstack.live import Progress, View, alert_lines, plain, reason, short, span
+from pipeline.devstack.live import Progress, View, alert_lines, plain, reason, short, span, table
 from pipeline.devstack.readback import MUST_CATCH, Outcome, Revision, Sent, attackers, flagged, judge
 from pipeline.devstack.receiver import Delivery
 from pipeline.lab.simulate import AttackSpec, Faults, Label, Scenario
@@ -142,7 +142,17 @@ def test_without_a_terminal_progress_is_a_line_every_five_seconds() -> None:
             )
     lines = out.getvalue().splitlines()
     assert len(lines) == 2
-    assert "events in 1,000 of ~2,000, events/s 50, lag 100, accounts tracked 7, alerts 1, webhooks verified 2" in lines[0]
+    assert "events in 1,000 (50%), events/s 50, lag 100, accounts 7, alerts 1, webhooks ✓ 2" in lines[0]
+
+
+def test_the_moving_line_fits_a_narrow_terminal() -> None:
+    """Every figure of a full-size run is readable on 80 columns."""
+    out = io.StringIO()
+    progress = Progress(sent=123_456, expected=200_000, through=100_000, rate=12_345.6, accounts=1_240, alerts=12, webhooks=345)
+    Console(file=out, width=80).print(table(progress))
+    assert "…" not in out.getvalue()
+    for figure in ("123,456 (62%)", "12,346", "23,456", "1,240", "12", "345"):
+        assert figure in out.getvalue()
 
 
 @pytest.mark.parametrize(

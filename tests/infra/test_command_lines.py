@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 
-from pipeline.cli.main import app
+from pipeline.cli.main import command_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,19 +39,19 @@ def test_calls_parse(source: str, root: Path) -> None:
     for call in calls:
         if call == ["--version"]:
             with pytest.raises(typer.Exit):
-                _parse(typer.main.get_command(app), call)
+                _parse(typer.main.get_command(command_line()), call)
         else:
-            _parse(typer.main.get_command(app), call)
+            _parse(typer.main.get_command(command_line()), call)
 
 
 def test_services_parse(own_services: dict[str, dict[str, Any]]) -> None:
     """The commands of the compose file, and the image's default."""
     for service in own_services.values():
-        _parse(typer.main.get_command(app), service["command"])
+        _parse(typer.main.get_command(command_line()), service["command"])
 
 
 def test_a_wrong_call_is_noticed() -> None:
     """The check above can fail: an unknown option and an unknown verb are refused."""
     for wrong in (["simulate", "--no-such-option"], ["no-such-verb"]):
         with pytest.raises(Exception, match=r"(?i)no such"):
-            _parse(typer.main.get_command(app), wrong)
+            _parse(typer.main.get_command(command_line()), wrong)

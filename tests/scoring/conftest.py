@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import pytest
 
 from pipeline.base.settings import DetectSettings
 from pipeline.lab.prior import History, history
-from pipeline.lab.simulate import AttackSpec, Scenario, labels
+from pipeline.lab.simulate import ATTACK_KINDS, AttackSpec, Scenario, labels
 from pipeline.scoring.judge import Judge
 from pipeline.scoring.mind import Mind
 
@@ -59,7 +60,7 @@ def _play(
     epoch_ms = settings.epoch_s * 1_000
     epoch = int(blocks.closed_ms[0]) // epoch_ms
     edges = [0, *batches, len(blocks.slot)]
-    for lo, hi in zip(edges, edges[1:], strict=False):
+    for lo, hi in pairwise(edges):
         prepared = judge.prepare(blocks, lo, hi)
         for k in range(lo, hi):
             slot, now = int(blocks.slot[k]), int(blocks.closed_ms[k])
@@ -123,8 +124,5 @@ def mixed() -> Population:
     return _populate(11, 30, MIXED)
 
 
-MIXED = tuple(
-    AttackSpec(kind, requests=1_500, share=0.9, account=account)
-    for account, kind in zip(("new", "aged", "aged", "new", "aged"), Scenario(0, START_MS).attacks, strict=True)
-    for kind in (kind.kind,)
-)
+_AGES: tuple[Literal["new", "aged"], ...] = ("new", "aged", "aged", "new", "aged")
+MIXED = tuple(AttackSpec(kind, requests=1_500, share=0.9, account=age) for age, kind in zip(_AGES, ATTACK_KINDS, strict=True))

@@ -53,7 +53,7 @@ def test_the_stream_crosses_epochs_and_they_bring_counts_into_force(mixed: Popul
 
 def test_within_an_epoch_others_do_not_matter(mixed: Population, play: Play) -> None:
     """Accounts judged in one endless epoch get the same alerts with and without the others in the partition."""
-    settings = DetectSettings(epoch_s=10**9)
+    settings = DetectSettings(epoch_s=3_600 * 250_000)
     everyone = play(mixed, settings).alerts
     blocks, accounts = mixed.history
     half = np.flatnonzero(blocks.slot % 2 == 0)
@@ -66,7 +66,7 @@ def test_within_an_epoch_others_do_not_matter(mixed: Population, play: Play) -> 
 
 def test_order_of_accounts_within_an_epoch_does_not_change_the_counts(mixed: Population, play: Play) -> None:
     """Two judges that saw the same accounts' blocks in another interleaving hold equal bytes: counts commute."""
-    settings = DetectSettings(epoch_s=10**9)
+    settings = DetectSettings(epoch_s=3_600 * 250_000)
     blocks, accounts = mixed.history
     by_account = np.argsort(blocks.slot, kind="stable")
     other = mixed._replace(history=History(Blocks(*(column[by_account] for column in blocks)), accounts))  # type: ignore[arg-type]

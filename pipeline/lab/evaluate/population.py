@@ -17,7 +17,7 @@ from pipeline.lab.evaluate.voices import Scribe, Writer
 from pipeline.lab.evaluate.weather import KINDS, apply, draw_weather
 from pipeline.lab.evaluate.world import Desk, Part
 from pipeline.lab.simulate.dice import Dice, generator
-from pipeline.lab.simulate.identity import age_before, draw_identity
+from pipeline.lab.simulate.identity import draw_identity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 EPOCH_MS = 1_772_409_600_000
 """2026-03-02, a Monday: shards begin on it or up to six days later."""
-_MEDIAN_PER_DAY = 30.0
-_SIGMA = 1.5
-_MOST_PER_DAY = 4_000.0
+_MEDIAN_PER_DAY = 90.0
+_SIGMA = 1.2
+_MOST_PER_DAY = 5_000.0
 _SALT = {Split.TUNE: 1, Split.JUDGE: 2}
 
 
@@ -167,7 +167,7 @@ class Builder:
 
     def _ordinary(self, archetype: Benign, dice: Dice) -> None:
         per_day = min(_MEDIAN_PER_DAY * archetype.volume * float(np.exp(_SIGMA * dice.rng.standard_normal())), _MOST_PER_DAY)
-        begin, created = self.start_ms, age_before(dice, self.start_ms)
+        begin, created = self.start_ms, signed_up(dice, self.start_ms)
         if archetype.arrives:
             begin += int(dice.uniform(0.05, 0.8) * (self.end_ms - self.start_ms))
             created = begin - dice.integer(30_000, 3_600_000)
@@ -192,7 +192,7 @@ class Builder:
         life = max((until - first) / DAY_MS, 0.25)
         total = strength.requests + strength.cover_per_day * life
         per_day = total / life
-        created = first - dice.integer(30_000, 3_600_000) if strength.new else age_before(dice, self.start_ms)
+        created = first - dice.integer(30_000, 3_600_000) if strength.new else signed_up(dice, self.start_ms)
         desk = self.desk(dice, draw_identity(dice, created), per_day, (first if not strength.new else begin, until), total)
         parts = self._settle(desk, archetype.describe(desk))
         if self.plan.swap == "choreography":
@@ -203,7 +203,7 @@ class Builder:
 
     def _attacker(self, attack: Attack, strength: Strength, dice: Dice, family: Identity | None) -> None:
         first, begin, end = self._scale(strength, dice)
-        created = first if strength.new else age_before(dice, self.start_ms)
+        created = first if strength.new else signed_up(dice, self.start_ms)
         who = draw_identity(dice, created)
         if family is not None:
             who = replace(
@@ -254,6 +254,11 @@ class Builder:
                 truth=_truth(attack, events) if attack is not None else None,
             )
         )
+
+
+def signed_up(dice: Dice, start_ms: int) -> int:
+    """Sign-up of an account that is there when the shard begins: 2 to 900 days earlier, log-uniform."""
+    return start_ms - int(dice.log_uniform(2, 900) * DAY_MS)
 
 
 _FIELDS = {

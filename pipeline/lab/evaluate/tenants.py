@@ -12,10 +12,10 @@ import numpy as np
 
 from pipeline.lab.evaluate.arrivals import DAY_MS, Pace, rhythmic
 from pipeline.lab.evaluate.marginals import SLOTS, TextKind
-from pipeline.lab.evaluate.population import Builder, Plan
+from pipeline.lab.evaluate.population import Builder, Plan, signed_up
 from pipeline.lab.evaluate.world import Part
 from pipeline.lab.simulate.dice import Dice, generator
-from pipeline.lab.simulate.identity import age_before, draw_identity
+from pipeline.lab.simulate.identity import draw_identity
 
 if TYPE_CHECKING:
     from pipeline.lab.evaluate.marginals import Marginals, Tenant
@@ -43,7 +43,7 @@ def _account(builder: Builder, tenant: Tenant, dice: Dice) -> None:
     own = tenant.requests / max(tenant.days, 1)
     per_day = min(own, MOST_PER_DAY)
     span = (builder.start_ms, builder.end_ms)
-    desk = builder.desk(dice, draw_identity(dice, age_before(dice, builder.start_ms)), per_day, span, per_day * tenant.days)
+    desk = builder.desk(dice, draw_identity(dice, signed_up(dice, builder.start_ms)), per_day, span, per_day * tenant.days)
     desk.tenant = tenant
     voice = desk.writer.plain(desk.groups(TextKind.PEOPLE, dice.integer(2, 5), desk.spoken()))
     recipe = desk.chat(voice, tenant)

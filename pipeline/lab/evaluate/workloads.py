@@ -121,7 +121,7 @@ _ALL: tuple[Workload, ...] = (
     Workload(
         "smoke", "a minute's look: few accounts, four attacks, a week", (1, 1), ordinary=40, days=7, weather=("outage",), attacks=_SMOKE
     ),
-    Workload("standard", _STANDARD, (6, 20), ordinary=900, rounds=2, probe=True, forests=True),
+    Workload("standard", _STANDARD, (8, 26), ordinary=640, probe=True, forests=True),
     Workload("tenants", "every tenant unmodified, once (the busiest with fewer bursts), its alerts listed by name", (0, 0)),
     _swap("text", "every attack's choreography with benign text"),
     _swap("choreography", "benign choreography at the attacks' scale with attack text"),
