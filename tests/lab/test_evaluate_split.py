@@ -40,17 +40,17 @@ def test_the_halves_share_no_tenant_text_group_template_or_paraphraser(shards: d
 def test_everything_used_belongs_to_the_half_it_was_used_in(shards: dict[Split, Shard]) -> None:
     """By the keyed hash itself, not by comparison."""
     groups = {g.name: g for g in load_parametric().groups}
-    wording = {w.id: w for w in (*TEMPLATES, *PARAPHRASERS)}
+    wording = {**{t.id: t.split for t in TEMPLATES}, **{p.id: p.split for p in PARAPHRASERS}}
     for split, shard in shards.items():
         for account in shard.accounts:
             assert not account.tenant or side("tenant", account.tenant) == split
             assert all(groups[g].split == split for g in account.groups)
-            assert all(wording[w].split == split for w in account.wording)
+            assert all(wording[w] == split for w in account.wording)
 
 
 def test_the_split_is_pinned() -> None:
     """Another key would make the judge's half what was tuned on."""
-    assert [side("tenant", f"p{i}").value for i in range(8)] == ["judge", "tune", "judge", "tune", "judge", "judge", "judge", "tune"]
+    assert [side("tenant", f"p{i}").value for i in range(8)] == ["tune", "judge", "tune", "tune", "tune", "tune", "tune", "tune"]
 
 
 def test_both_halves_have_templates_of_every_use() -> None:

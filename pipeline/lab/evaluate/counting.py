@@ -17,7 +17,7 @@ import numpy as np
 from pipeline.lab.evaluate.arrivals import DAY_MS, HOUR_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -99,7 +99,7 @@ def false_days(shard: Shard, episodes: Iterable[Episode]) -> set[int]:
     return found
 
 
-def judge_episodes(account: Account, hostile: Attacked, episodes: Iterable[Episode], speaks_for: dict[str, tuple[str, ...]]) -> Hit:
+def judge_episodes(account: Account, hostile: Attacked, episodes: Iterable[Episode], speaks_for: Mapping[str, tuple[str, ...]]) -> Hit:
     """Whether one attack was caught.
 
     Args:

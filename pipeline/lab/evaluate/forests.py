@@ -33,7 +33,9 @@ def half_space_trees(shard: Shard, accounts: Sequence[int]) -> Scores:
     for number, events in rows_of(shard, accounts):
         events = events[:_EVENTS]  # noqa: PLW2901 - what follows sees the cut
         model = anomaly.QuantileFilter(anomaly.HalfSpaceTrees(n_trees=10, height=6, window_size=50, seed=1), q=0.999)
-        lengths = np.where(events["text"] >= 0, shard.prints["length"][np.maximum(events["text"], 0)], 0)
+        told = events["text"] >= 0
+        lengths = np.zeros(len(events), np.int64)
+        lengths[told] = shard.prints["length"][events["text"][told]]
         names = ("input", "output", "reasoning", "length", "latency", "failed")
         columns = np.stack(
             [
