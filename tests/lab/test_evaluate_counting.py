@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.intake.fingerprint import PRINT
 from pipeline.lab.evaluate.arrivals import DAY_MS, HOUR_MS
 from pipeline.lab.evaluate.baselines import threshold_for
 from pipeline.lab.evaluate.counting import (
@@ -40,7 +41,7 @@ def shard(times: list[int], attack: list[int], days: int = 10) -> Shard:
     empty = np.zeros(0, np.int32)
     return Shard(
         workload="w", split="judge", number=0, start_ms=START, end_ms=START + days * DAY_MS, accounts=[account()], events=events, symbols=[""],
-        prints=np.zeros(0), tokens=empty, pools=empty, pool_names=[],
+        prints=np.zeros(0, PRINT), tokens=empty, pools=empty, pool_names=[],
     )  # fmt: skip
 
 
