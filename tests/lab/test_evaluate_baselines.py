@@ -30,8 +30,8 @@ def shard(times: list[int], *, texts: list[str] | None = None, **columns: object
     )  # fmt: skip
     empty = np.zeros(0, np.int32)
     return Shard(
-        workload="w", split="judge", number=0, start_ms=START, end_ms=START + 20 * DAY_MS, accounts=[nobody], events=events, symbols=["", "m"],
-        prints=fingerprint(said), tokens=empty, pools=empty, pool_names=[],
+        workload="w", split="judge", number=0, start_ms=START, end_ms=START + 20 * DAY_MS, accounts=[nobody], events=events,
+        symbols=["", "m"], prints=fingerprint(said), tokens=empty, pools=empty, pool_names=[],
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from pipeline.lab.evaluate.stats import levels, poisson_upper, ratio, wilson
 from pipeline.lab.evaluate.table import EVENT, Account, Shard, Truth
 
 START = 20_000 * DAY_MS
-SPEAKS = {"template_mass": ("systematic_distillation",)}
+SPEAKS: dict[str, tuple[str, ...]] = {"template_mass": ("systematic_distillation",)}
 
 
 def account(truth: Truth | None = None) -> Account:
@@ -40,8 +40,8 @@ def shard(times: list[int], attack: list[int], days: int = 10) -> Shard:
     events["time"], events["attack"], events["output"] = times, attack, 10
     empty = np.zeros(0, np.int32)
     return Shard(
-        workload="w", split="judge", number=0, start_ms=START, end_ms=START + days * DAY_MS, accounts=[account()], events=events, symbols=[""],
-        prints=np.zeros(0, PRINT), tokens=empty, pools=empty, pool_names=[],
+        workload="w", split="judge", number=0, start_ms=START, end_ms=START + days * DAY_MS, accounts=[account()], events=events,
+        symbols=[""], prints=np.zeros(0, PRINT), tokens=empty, pools=empty, pool_names=[],
     )  # fmt: skip
 
 

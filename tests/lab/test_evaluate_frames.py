@@ -42,8 +42,8 @@ def test_alerts_are_those_of_the_same_events_as_json_through_intake(shard: Shard
 
 def _told(alert: Alert) -> tuple[object, ...]:
     return (
-        alert.alert_id, alert.revision, alert.state, alert.subject_id, alert.kind, alert.severity, alert.risk, alert.raised_at_ms, alert.requests,
-        alert.input_tokens, alert.output_tokens, alert.explanation, [e.event_id for e in alert.evidence],
+        alert.alert_id, alert.revision, alert.state, alert.subject_id, alert.kind, alert.severity, alert.risk, alert.raised_at_ms,
+        alert.requests, alert.input_tokens, alert.output_tokens, alert.explanation, [e.event_id for e in alert.evidence],
     )  # fmt: skip
 
 

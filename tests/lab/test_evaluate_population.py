@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -11,9 +13,11 @@ from pipeline.lab.evaluate.marginals import SLOTS
 from pipeline.lab.evaluate.parametric import load_parametric
 from pipeline.lab.evaluate.population import Builder, Plan
 from pipeline.lab.evaluate.split import Split
-from pipeline.lab.evaluate.table import Shard
 from pipeline.lab.evaluate.weather import NEW_MODEL, Weather, apply
 from pipeline.lab.simulate.dice import Dice, generator
+
+if TYPE_CHECKING:
+    from pipeline.lab.evaluate.table import Shard
 
 
 @pytest.fixture(scope="module")
