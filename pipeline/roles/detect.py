@@ -185,7 +185,8 @@ class DetectWorker:
                 raise
             owned.frames_since += 1
             self._publish(partition, effects, frame.columns.appended_at_ms)
-        self._checkpoint_if_due(partition, owned)
+        if self._due(owned):
+            self._start_checkpoints()
 
     def _publish(self, partition: int, effects: Effects, appended_at_ms: Any) -> None:  # noqa: ANN401
         settings = self._settings
@@ -205,14 +206,22 @@ class DetectWorker:
 
     # ---- checkpoints
 
-    def _checkpoint_if_due(self, partition: int, owned: _Owned) -> None:
-        """Start a checkpoint in the background, one at a time; frames go on meanwhile, the cut is immutable."""
+    def _due(self, owned: _Owned) -> bool:
         detect = self._settings.detect
-        due = owned.frames_since >= detect.checkpoint_frames or (
-            owned.frames_since and time.monotonic() - owned.saved_at >= detect.checkpoint_interval_s
-        )
-        if due and not self._saving.locked() and (self._task is None or self._task.done()):
-            self._task = asyncio.ensure_future(self.guard(self._checkpoint(partition, owned)))
+        waited = time.monotonic() - owned.saved_at >= detect.checkpoint_interval_s
+        return owned.frames_since >= detect.checkpoint_frames or (owned.frames_since > 0 and waited)
+
+    def _start_checkpoints(self) -> None:
+        """Save every partition that is due, one after the other, in the background; frames go on meanwhile, a cut is immutable."""
+        if self._saving.locked() or (self._task is not None and not self._task.done()):
+            return
+        due = [(partition, owned) for partition, owned in self._owned.items() if self._due(owned)]
+        if due:
+            self._task = asyncio.ensure_future(self.guard(self._checkpoint_all(due)))
+
+    async def _checkpoint_all(self, due: list[tuple[int, _Owned]]) -> None:
+        for partition, owned in due:
+            await self._checkpoint(partition, owned)
 
     async def _checkpoint(self, partition: int, owned: _Owned) -> None:
         """Outputs → account records → marker → commit → tombstones; each step durable before the next."""
@@ -317,8 +326,8 @@ class DetectWorker:
 
     async def tick(self) -> None:
         """Every second: a quiet partition is saved too; gauges move on."""
+        self._start_checkpoints()
         for partition, owned in list(self._owned.items()):
-            self._checkpoint_if_due(partition, owned)
             metrics.gauge("stillwatch_checkpoint_age_seconds", time.monotonic() - owned.saved_at, partition=str(partition))
             tp = TP(self._frames.name, partition)
             end = self.app.consumer.highwater(tp)
