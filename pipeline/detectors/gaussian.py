@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from river import base, stats
 
@@ -17,14 +17,27 @@ _TABLE = 256
 _COUNT_MAX = 65_535
 
 
+class _Weights(NamedTuple):
+    """How values are weighted: entry n is for the n-th value, or after n values."""
+
+    factor: tuple[float, ...]
+    effective: tuple[float, ...]
+    """How many equally weighted values the mean of n values is worth: 1 / Σ weight²."""
+
+
 @functools.lru_cache(maxsize=16)
-def _effective(fading_factor: float) -> tuple[float, ...]:
-    """How many equally weighted values an exponentially weighted mean of n = 0 … 255 values is worth: 1 / Σ weight²."""
-    keep = (1.0 - fading_factor) ** 2
-    squares = [1.0, 1.0]
-    for _ in range(_TABLE - 2):
-        squares.append(squares[-1] * keep + fading_factor**2)
-    return tuple(1.0 / square for square in squares)
+def _weights(fading_factor: float) -> _Weights:
+    """The n-th value weighs one over the next power of two until that is below `fading_factor`, which weighs the rest.
+
+    A constant factor would leave the first value most of the weight for as long as it remembers.
+    """
+    factors, effective, square = [1.0, 1.0], [1.0, 1.0], 1.0
+    for n in range(2, _TABLE):
+        factor = max(fading_factor, 0.5 ** math.ceil(math.log2(n)))
+        square = square * (1.0 - factor) ** 2 + factor**2
+        factors.append(factor)
+        effective.append(1.0 / square)
+    return _Weights(tuple(factors), tuple(effective))
 
 
 def normal_score(t: float, freedom: float) -> float:
@@ -39,22 +52,21 @@ def normal_score(t: float, freedom: float) -> float:
 class _Normal:
     """Mean and variance of one feature."""
 
-    __slots__ = ("mean", "n", "variance")
+    __slots__ = ("factor", "mean", "n", "variance")
 
-    def __init__(self, fading_factor: float) -> None:
-        self.mean = stats.EWMean(fading_factor)
-        self.variance = stats.EWVar(fading_factor)
-        self.n = 0
-
-    def __getstate__(self) -> tuple[float, int, Moments | None]:
-        return self.mean.fading_factor, self.n, read_moments(self.variance) if self.n else None
-
-    def __setstate__(self, state: tuple[float, int, Moments | None]) -> None:
-        fading_factor, self.n, moments = state
-        self.mean = stats.EWMean(fading_factor)
-        self.variance = stats.EWVar(fading_factor)
+    def __init__(self, factor: float, n: int = 0, moments: Moments | None = None) -> None:
+        self.factor = factor
+        self.mean = stats.EWMean(factor)
+        self.variance = stats.EWVar(factor)
+        self.n = n
         if moments is not None:
             restore_moments(self.mean, self.variance, moments)
+
+    def __getstate__(self) -> tuple[float, int, Moments | None]:
+        return self.factor, self.n, read_moments(self.variance) if self.n else None
+
+    def __setstate__(self, state: tuple[float, int, Moments | None]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
 
 
 class AccountGaussian(base.AnomalyDetector):
@@ -68,13 +80,15 @@ class AccountGaussian(base.AnomalyDetector):
     Not promised: a probability. It says 0 before it knows anything; ask `ready`.
 
     Args:
-        fading_factor: weight of the newest value, as River names it; about 2/f values are remembered.
+        fading_factor: weight of the newest value, as River names it, once the account is old; about 2/f values are remembered.
         mean_weight: how many values the cohort's mean counts for: variance within accounts over variance between them.
         variance_weight: how many values the cohort's variance counts for.
         ready_after: values of a feature after which the account speaks for itself.
     """
 
-    def __init__(self, fading_factor: float = 0.05, mean_weight: float = 0.5, variance_weight: float = 4.0, ready_after: int = 8) -> None:
+    def __init__(
+        self, fading_factor: float = 1.0 / 32.0, mean_weight: float = 0.5, variance_weight: float = 4.0, ready_after: int = 8
+    ) -> None:
         self.fading_factor = fading_factor
         self.mean_weight = mean_weight
         self.variance_weight = variance_weight
@@ -98,7 +112,7 @@ class AccountGaussian(base.AnomalyDetector):
         if normal is None or normal.n == 0:
             return 0.0, math.sqrt(1.0 + 1.0 / k0), v0
         n = normal.n
-        effective = _effective(self.fading_factor)[n if n < _TABLE else _TABLE - 1]
+        effective = _weights(self.fading_factor).effective[n if n < _TABLE else _TABLE - 1]
         # a weighted variance is too small by 1 − 1/effective, which cancels against its effective − 1 degrees of freedom
         freedom = v0 + effective - 1.0
         variance = (v0 + effective * max(normal.variance.get(), 0.0)) / freedom
@@ -115,14 +129,19 @@ class AccountGaussian(base.AnomalyDetector):
 
     def learn_one(self, x: Mapping[Any, float]) -> None:
         """Take `x` as normal."""
+        factors = _weights(self.fading_factor).factor
         for feature, value in x.items():
             normal = self._normals.get(feature)
+            n = 1 if normal is None else normal.n + 1
+            factor = factors[n if n < _TABLE else _TABLE - 1]
             if normal is None:
-                normal = self._normals[feature] = _Normal(self.fading_factor)
+                normal = self._normals[feature] = _Normal(factor)
+            elif normal.factor != factor:
+                normal = self._normals[feature] = _Normal(factor, normal.n, read_moments(normal.variance))
             normal.mean.update(value)
             normal.variance.update(value)
-            if normal.n < _COUNT_MAX:
-                normal.n += 1
+            if n <= _COUNT_MAX:
+                normal.n = n
 
     def read(self, feature: Hashable) -> tuple[int, Moments] | None:
         """The numbers behind `feature`, for packing; None before the first value."""
@@ -131,6 +150,5 @@ class AccountGaussian(base.AnomalyDetector):
 
     def restore(self, feature: Hashable, n: int, moments: Moments) -> None:
         """Continue from the numbers of `read`, bit for bit."""
-        normal = self._normals[feature] = _Normal(self.fading_factor)
-        normal.n = n
-        restore_moments(normal.mean, normal.variance, moments)
+        factor = _weights(self.fading_factor).factor[n if n < _TABLE else _TABLE - 1]
+        self._normals[feature] = _Normal(factor, n, moments)

@@ -28,7 +28,7 @@ class Channel(IntEnum):
 
 CHANNELS = tuple(Channel)
 _NAMES = tuple(channel.name.lower() for channel in Channel)
-_FADING = 0.05
+_FADING = 1.0 / 64.0
 _VARIANCE_WEIGHT = 6.0
 _OWN_LEVEL = 0.1
 """Accounts lie ten times wider apart than an account's own blocks do: the first values decide what is usual."""

@@ -32,7 +32,10 @@ def read_moments(variance: stats.EWVar) -> Moments:
 
 
 def restore_moments(mean: stats.EWMean, variance: stats.EWVar, moments: Moments) -> None:
-    """Give two fresh statistics of equal fading factor the numbers of `read_moments`; they continue bit for bit."""
+    """Give two fresh statistics of equal fading factor the numbers of `read_moments`; they go on from there with that factor.
+
+    With the factor that the numbers came from, bit for bit as the original would have.
+    """
     a = mean.fading_factor
     m = (moments.mean, a, 1.0 - a, 1, a)
     mean._ewmean.__setstate__(_ONE.pack(*m))  # noqa: SLF001 - this file is where that is allowed

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.detectors.models import CHANNELS, Channel
 from pipeline.scoring.calibration import score_of
-from pipeline.scoring.channels import FLOORS, SHAPE_OF, channel_values
+from pipeline.scoring.channels import FLOORS, MIN_REQUESTS, SHAPE_OF, channel_values
 from pipeline.scoring.evidence import ZERO, advance, deposit_share, strength
 from pipeline.scoring.explain import Reason
 from pipeline.scoring.force import CHANGE_GRID, Force
@@ -135,7 +135,8 @@ class Judge:
         support = max((value for value in joint if not math.isnan(value)), default=-math.inf)
         alerts = self._policy.judge(mind, findings, support, blocks, k, account_id)  # 5
         calm = not mind.episodes and mind.run is None
-        self._learn(mind, values, scores, prepared.shapes[at], closed)  # 6
+        if requests >= MIN_REQUESTS:
+            self._learn(mind, values, scores, prepared.shapes[at], closed)  # 6
         if calm:
             if new_hour and mind.seen > _TEACHES:
                 self.force.teach_change(joint)
@@ -172,7 +173,7 @@ class Judge:
 
     def _scores(self, mind: Mind, values: list[float], volume: float, shape: int, requests: int) -> list[float]:
         """River's score of each channel; NaN where the value is missing, of another shape, or the past too short."""
-        if mind.shape == 0:
+        if mind.shape == 0 and requests >= MIN_REQUESTS:
             mind.shape = shape
         odd = shape ^ mind.shape
         shrink = math.sqrt(min(requests, _FULL) / _FULL)  # small blocks are noisier than the models' deviation says

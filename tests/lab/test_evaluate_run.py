@@ -120,13 +120,14 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
 
 def test_windows_show_what_a_global_reference_does() -> None:
     """Own past: quiet on one-language customers and awake at half attack; a global reference accuses the foreign language."""
-    found = windows(WindowOrder(split=Split.JUDGE, per_group=20, jobs=1, sizes=(100,)), lambda *_: None)
+    groups = ("one language: en", "one language: ru", "one topic: en", "templated app")
+    found = windows(WindowOrder(split=Split.JUDGE, per_group=20, jobs=1, sizes=(100,), groups=groups), lambda *_: None)
     table = found["sizes"]["100"]["statistics"]
     ours, globe = table["stillwatch, running means"], table["mmd, global reference"]
     assert ours["fpr"] < 0.05
     assert ours["tpr"]["50%"] > 0.9
     assert globe["fpr_by_group"]["one language: ru"] > 0.8
-    assert len(found["sizes"]["100"]["windows_per_group"]) >= 15
+    assert set(found["sizes"]["100"]["windows_per_group"]) == set(groups)
 
 
 def test_mmd_is_near_zero_between_likes_and_large_between_strangers() -> None:

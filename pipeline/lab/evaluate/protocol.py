@@ -59,13 +59,14 @@ _STATISTICS = ("stillwatch, running means", "stillwatch, channels", "mmd, own pa
 
 @dataclass(frozen=True, slots=True)
 class WindowOrder:
-    """What to measure; `per_group` benign windows of 100 and 200 (a fifth of that of 1,500)."""
+    """What to measure; `per_group` benign windows of 100 and 200 (a fifth of that of 1,500); `groups`: only these, empty: all."""
 
     data: Path | None = None
     split: Split = Split.JUDGE
     per_group: int = 1_000
     jobs: int = 2
     sizes: tuple[int, ...] = SIZES
+    groups: tuple[str, ...] = ()
 
 
 class _Task(NamedTuple):
@@ -285,8 +286,8 @@ def windows(order: WindowOrder, progress: Callable[[str, int, int], None]) -> di
         customers = max(2, -(-order.per_group // _PER_CUSTOMER) // (5 if size > 1_000 else 1))
         few = max(2, customers // 8)
         for split, count in ((other, max(2, customers // 4)), (order.split, customers)):
-            tasks += [_Task(split, name, size, 0.0, count) for name in _sorts(marginals, split)]
-        tasks += [_Task(order.split, name, size, share, few) for name in _sorts(marginals, order.split) for share in SHARES]
+            tasks += [_Task(split, name, size, 0.0, count) for name in _chosen(order, marginals, split)]
+        tasks += [_Task(order.split, name, size, share, few) for name in _chosen(order, marginals, order.split) for share in SHARES]
     tasks.sort(key=lambda t: -t.size * t.customers)
     done: dict[_Task, _Scored] = {}
     if order.jobs > 1:
@@ -303,6 +304,10 @@ def windows(order: WindowOrder, progress: Callable[[str, int, int], None]) -> di
         f"of all groups together, MMD at {_MMD_LEVEL:.0%} as published. MMD sees every fifth customer (at 1,500 every 20th, fewer draws)."
     )
     return {"note": note, "sizes": {str(size): _figures(order, other, size, done) for size in order.sizes}}
+
+
+def _chosen(order: WindowOrder, marginals: Marginals, split: Split) -> list[str]:
+    return [name for name in _sorts(marginals, split) if not order.groups or name in order.groups]
 
 
 def _values(scored: _Scored, name: str) -> NDArray[np.float64]:

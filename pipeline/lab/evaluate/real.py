@@ -69,13 +69,14 @@ def _tenants(folder: Path) -> Iterable[Tenant]:
         tokens[client].append((inputs, outputs))
     found = _columns(folder, "client_rates")
     clients = np.array(found["client"])
+    told = [pair for pairs in tokens.values() for pair in pairs]
+    usual = (np.median([i for i, _ in told], axis=0).tolist(), np.median([o for _, o in told], axis=0).tolist())
     slot = np.array(found["t_s"], np.int64) * 1000 // SLOT_MS
     rate = np.array(found["rate_rps"], np.float64)
     cv = np.array(found["interarrival_cv"], np.float64)
     for client in sorted(set(found["client"])):
         at = np.flatnonzero(clients == client)
-        if client not in tokens:
-            continue
+        counts = tokens.get(client) or [usual]  # the source tells no tokens of one tenant in ten: everybody's medians then
         weights, clump = np.zeros(SLOTS), np.ones(SLOTS)
         np.add.at(weights, slot[at], rate[at])
         spread = np.nan_to_num(cv[at], nan=1.0)
@@ -84,8 +85,8 @@ def _tenants(folder: Path) -> Iterable[Tenant]:
             name=client,
             weights=weights / weights.sum(),
             clump=clump,
-            inputs=np.array([i for i, _ in tokens[client]]).reshape(-1, QUANTILES),
-            outputs=np.array([o for _, o in tokens[client]]).reshape(-1, QUANTILES),
+            inputs=np.array([i for i, _ in counts]).reshape(-1, QUANTILES),
+            outputs=np.array([o for _, o in counts]).reshape(-1, QUANTILES),
             days=len(set((slot[at] // 144).tolist())),
             swing=swing_of(weights),
             requests=float(weights.sum()) * SLOT_MS / 1000,

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 TEACHER = "standard"
 _TAUGHT_SHARDS = 3
 _TAUGHT_SEED = 1
+_RAW_EVERY = 4
+"""Populations of which one also plays with cooldown off."""
 _ROOMS = ("base", "events", "intake", "features", "detectors", "scoring", "accounts", "campaigns", "lab/evaluate", "lab/simulate")
 
 
@@ -42,7 +44,7 @@ class Order:
 
     Attributes:
         budgets: our detector runs once with each.
-        raw: also with suppression and cooldown off (first budget).
+        raw: also with cooldown off (first budget, every fourth population).
         teach: measure baselines at tuned thresholds and the oracle; needs the extra `evaluate`.
         forests: the slow baselines too.
         shards: so many of each workload at most; 0: as the workload says.
@@ -152,8 +154,11 @@ def _play(task: Task, key: str) -> bytes:
     order = _Worker.order
     chosen = workload(task.workload)
     shard = chosen.build(marginals_of(order.data), task.split, task.number)
+    settings = {} if task.taught else settings_for(order)
+    if task.number % _RAW_EVERY:
+        settings = {name: s for name, s in settings.items() if not name.endswith("raw")}
     bench = Bench(
-        settings={} if task.taught else settings_for(order),
+        settings=settings,
         rules=True,
         forests=order.forests and (chosen.forests or task.taught),
         probe=chosen.probe and not task.taught and order.teach,
