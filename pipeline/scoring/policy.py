@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pipeline.events.alert import TECHNIQUES, Alert, Kind
+from pipeline.features.blocks import before
 from pipeline.scoring.episode import Episode, alert_id
 from pipeline.scoring.explain import Reason, explain, headline
 from pipeline.scoring.kinds import KINDS
@@ -54,7 +55,7 @@ class Policy:
         elif level:
             first, start = int(blocks.opened_ms[k]), (0, 0, 0)  # the whole life is what stands out
         else:
-            first, start = int(blocks.opened_ms[k]), (now[0] - int(blocks.requests[k]), now[1], now[2])
+            first, start = int(blocks.opened_ms[k]), before(blocks, k)
         agreeing = sum(reason.score >= 2.0 for reason in finding.reasons)
         reasons = explain(blocks.vector[k].tolist(), finding.reasons, self._spreads)
         episode = Episode(
