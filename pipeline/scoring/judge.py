@@ -145,7 +145,7 @@ class Judge:
                 self.force.teach_level(look, prepared.levels[at], prepared.joint[at])
         mind.watch = bool(mind.episodes) or support >= _SPECIFIC or mind.suspicion >= _WATCHED or int(blocks.totals[k, 0]) < _WATCH_REQUESTS
         if not mind.watch:
-            mind.notes = []
+            mind.notes.clear()
         return alerts
 
     def _turn(self, mind: Mind, hour: int) -> float:
