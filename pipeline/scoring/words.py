@@ -91,6 +91,21 @@ PHRASES: dict[str, Words] = {
     "life_agents": Words("client programs it ever used", "number"),
     "life_keys": Words("API keys it ever used", "number"),
     "life_models": Words("models it ever used", "number"),
+    "new_key_share": Words("requests with an API key that is new to it", "percent"),
+    "new_address_share": Words("requests from addresses that are new to it", "percent"),
+    "new_network_share": Words("requests from networks that are new to it", "percent"),
+    "new_agent_share": Words("requests by client programs that are new to it", "percent"),
+    "new_country_share": Words("requests from countries that are new to it", "percent"),
+    "new_model_share": Words("requests for models that are new to it", "percent"),
+    "model_shift": Words("change of the models it uses (0 none, 1 all)", "number"),
+    "switch_rate": Words("requests within a minute of one from another network", "percent"),
+    "failover_share": Words("requests that go on with another key or address after being turned away", "percent"),
+    "languages": Words("languages and scripts of its prompts", "number"),
+    "script_shift": Words("change of the languages it uses (0 none, 1 all)", "number"),
+    "settings_spread": Words("different combinations of model and settings", "number"),
+    "suffix_repeat": Words("pairs of prompts that end alike", "percent"),
+    "mean_shift": Words("drift of its subjects, as a multiple of what chance gives", "rate"),
+    "recent_shift": Words("drift of its last 200 subjects, as a multiple of what chance gives", "rate"),
 }
 """By feature name; a test holds it complete."""
 

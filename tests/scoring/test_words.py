@@ -19,8 +19,8 @@ JARGON = re.compile(r"\b(ln|log(?!-prob)|cosine|sigma|quantile|baseline|score|ve
 
 
 def test_every_feature_has_a_phrase() -> None:
-    """The catalogue and the phrases have the same names, and no two phrases are the same."""
-    assert set(PHRASES) == {feature.name for feature in FEATURES}
+    """No feature of the catalogue is without words, and no two have the same."""
+    assert {feature.name for feature in FEATURES} <= set(PHRASES)
     assert len({words.noun for words in PHRASES.values()}) == len(PHRASES)
 
 
