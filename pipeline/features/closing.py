@@ -287,6 +287,8 @@ def close_block(row: Row, slot: int, event: int, out: Blocks, count: int) -> int
     out.totals[count, 0] = row.requests
     out.totals[count, 1] = row.input_tokens
     out.totals[count, 2] = row.output_tokens
+    out.tokens[count, 0] = int(row.block_sums[at.S_INPUT])
+    out.tokens[count, 1] = int(row.block_sums[at.S_OUTPUT])
     v = out.vector[count]
     _write_volume(row, v)
     _write_form(row, v)
