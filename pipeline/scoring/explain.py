@@ -11,6 +11,7 @@ from pipeline.features.catalogue import FEATURES, INDEX
 from pipeline.features.layout import USUAL_FROM
 from pipeline.features.row import USUAL
 from pipeline.scoring import channels, levels
+from pipeline.scoring.verdicts import DECLARED, limit_headline
 
 if TYPE_CHECKING:
     from pipeline.scoring.levels import Level
@@ -101,6 +102,8 @@ def _round(value: float) -> float:
 
 def headline(kind: Kind, requests: int, output_tokens: int, hours: float, reasons: list[Explanation]) -> str:
     """One sentence in plain words, at most 160 characters."""
+    if reasons and reasons[0].feature == DECLARED:
+        return limit_headline(reasons[0])
     start = f"Suspected {kind.value.replace('_', ' ')}: {_WORDS[kind]}"
     much = (
         f"{requests:,} requests, {_short(output_tokens)} output tokens in {hours:.0f} h"

@@ -13,13 +13,17 @@ from pipeline.events.alert import EvidenceEvent
 from pipeline.scoring.episode import Episode
 from pipeline.scoring.evidence import TILTS, ZERO, strength
 from pipeline.scoring.kinds import KINDS
+from pipeline.scoring.verdicts import Rulings
 
 FORMAT = 1
+RULED_FORMAT = 2
+"""Of minds with rulings, so that a program that would overlook them stops instead."""
 NOTES_MAX = 8
 _HEAD = struct.Struct("<BBBIHIiddq")
 _EVIDENCE = struct.Struct(f"<{len(KINDS) * len(TILTS)}f")
 _RUN = struct.Struct("<qqqqq")
-_HAS_EVIDENCE, _HAS_RUN, _HAS_CASE, _WATCHED = 1, 2, 4, 8
+_LENGTH = struct.Struct("<I")
+_HAS_EVIDENCE, _HAS_RUN, _HAS_CASE, _WATCHED, _HAS_RULINGS = 1, 2, 4, 8, 16
 
 
 class Run(msgspec.Struct, array_like=True):
@@ -42,6 +46,7 @@ class _Case(msgspec.Struct, array_like=True):
 
 _ENCODER = msgspec.msgpack.Encoder()
 _CASE = msgspec.msgpack.Decoder(_Case)
+_RULINGS = msgspec.msgpack.Decoder(Rulings)
 
 
 class Mind:
@@ -49,7 +54,7 @@ class Mind:
 
     __slots__ = (
         "counts", "day_blocks", "deadline_ms", "episodes", "evidence", "hour", "mismatches", "models", "notes", "pending", "risk",
-        "run", "seen", "shape", "watch",
+        "rulings", "run", "seen", "shape", "watch",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -77,6 +82,8 @@ class Mind:
         self.mismatches = 0
         """Blocks in a row with another shape."""
         self.watch = True
+        self.rulings: Rulings | None = None
+        """Verdicts and declarations in force, see `scoring.verdicts`."""
 
     @classmethod
     def fresh(cls) -> Mind:
@@ -112,11 +119,16 @@ class Mind:
         if self.run is not None:
             flags |= _HAS_RUN
             parts.append(_RUN.pack(*msgspec.structs.astuple(self.run)))
+        if self.rulings is not None:
+            flags |= _HAS_RULINGS
+            rulings = _ENCODER.encode(self.rulings)
+            parts += (_LENGTH.pack(len(rulings)), rulings)
         if self.notes or self.episodes or any(self.counts):
             flags |= _HAS_CASE
             parts.append(_ENCODER.encode(_Case(self.notes, self.episodes, self.counts)))
+        form = FORMAT if self.rulings is None else RULED_FORMAT
         parts[0] = _HEAD.pack(
-            FORMAT, flags, self.mismatches, self.shape, self.day_blocks, self.seen, self.hour, self.pending, self.risk, self.deadline_ms
+            form, flags, self.mismatches, self.shape, self.day_blocks, self.seen, self.hour, self.pending, self.risk, self.deadline_ms
         )
         return b"".join(parts)
 
@@ -129,8 +141,8 @@ class Mind:
             CodecError: the bytes do not decode.
         """
         mind = cls()
-        if data and data[0] > FORMAT:
-            raise NewerFormatError(f"mind format {data[0]}; this program reads {FORMAT}", next_step="upgrade this worker")
+        if data and data[0] > RULED_FORMAT:
+            raise NewerFormatError(f"mind format {data[0]}; this program reads up to {RULED_FORMAT}", next_step="upgrade this worker")
         try:
             (
                 _, flags, mind.mismatches, mind.shape, mind.day_blocks, mind.seen, mind.hour, mind.pending, mind.risk, mind.deadline_ms,
@@ -144,6 +156,10 @@ class Mind:
             if flags & _HAS_RUN:
                 mind.run = Run(*_RUN.unpack_from(data, at))
                 at += _RUN.size
+            if flags & _HAS_RULINGS:
+                (length,) = _LENGTH.unpack_from(data, at)
+                at += _LENGTH.size + length
+                mind.rulings = _RULINGS.decode(data[at - length : at])
             if flags & _HAS_CASE:
                 case = _CASE.decode(data[at:])
                 mind.notes, mind.episodes, mind.counts = case.notes, case.episodes, case.counts
