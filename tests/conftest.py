@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -18,14 +19,16 @@ from pipeline.devstack.clickhouse import EmbeddedClickHouse, embedded_clickhouse
 from pipeline.devstack.processes import NotInstalledError, ProcessGroup
 from pipeline.events.alert import Kind
 from pipeline.intake.batch import read_batch
+from pipeline.intake.control import ControlFramer
 from pipeline.intake.framing import Framer, FramingConfig
 from pipeline.intake.validate import Limits
-from pipeline.lab.simulate import AttackSpec, Faults, Scenario, simulate
+from pipeline.lab.simulate import AttackSpec, Faults, Scenario, labels, simulate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pipeline.devstack.apache_kafka import ApacheKafka
+    from pipeline.events.control import Control
 
 T = TypeVar("T")
 FAR_MS = 4_000_000_000_000  # nothing is ahead of it
@@ -100,43 +103,62 @@ def unique() -> str:
 # ---- a small world, for everything that eats frames
 
 
+WORLD = Scenario(
+    seed=4,
+    start_ms=1_780_000_000_000,
+    days=2.0,
+    accounts=40,
+    requests_per_account_day=100,
+    attacks=tuple(
+        AttackSpec(kind, requests=1_500, share=0.9, account="new")
+        for kind in (Kind.SYSTEMATIC_DISTILLATION, Kind.REASONING_ELICITATION, Kind.BULK_EXTRACTION)
+    ),
+    faults=Faults(duplicates=0.03, late=0.02, rekeyed=0.02, conflicts=0.01),
+)
+
+
 @pytest.fixture(scope="session")
 def world() -> list[tuple[int, bytes]]:
     """(source partition, record) of two days: 40 benign accounts, three attackers, repeats and late events."""
-    scenario = Scenario(
-        seed=4,
-        start_ms=1_780_000_000_000,
-        days=2.0,
-        accounts=40,
-        requests_per_account_day=100,
-        attacks=tuple(
-            AttackSpec(kind, requests=1_500, share=0.9, account="new")
-            for kind in (Kind.SYSTEMATIC_DISTILLATION, Kind.REASONING_ELICITATION, Kind.BULK_EXTRACTION)
-        ),
-        faults=Faults(duplicates=0.03, late=0.02, rekeyed=0.02, conflicts=0.01),
-    )
-    return [(sum(event.key.encode()) % 3, event.raw) for event in simulate(scenario)]
+    return [(sum(event.key.encode()) % 3, event.raw) for event in simulate(WORLD)]
+
+
+@pytest.fixture(scope="session")
+def attackers() -> dict[str, str]:
+    """Account of each attacker of the world, by kind."""
+    return {label.label: label.account_id for label in labels(WORLD) if label.attack_requests}
 
 
 @pytest.fixture(scope="session")
 def cut(world: list[tuple[int, bytes]]) -> Callable[..., list[bytes]]:
-    """Cuts the world (from three sources or one) into frames of one partition of `partitions`."""
+    """Cuts the world (from three sources or one) into frames of one partition.
 
-    def frames(frame_events: int, batch: int = 700, *, one_source: bool = False) -> list[bytes]:
+    `decisions`: (records before it, decision), in order; each stands in the log where so many records are behind it.
+    """
+
+    def frames(
+        frame_events: int, batch: int = 700, *, one_source: bool = False, decisions: Sequence[tuple[int, Control]] = ()
+    ) -> list[bytes]:
+        control = ControlFramer(FramingConfig("api.requests", "control-id", 1))
+        control.assign(0, -1)
         framer = Framer(FramingConfig("api.requests", "topic-id", 1, frame_events))
         sources = 1 if one_source else 3
         offsets = [0] * sources
         for source in range(sources):
             framer.assign(source, -1)
         out: list[bytes] = []
-        for lo in range(0, len(world), batch):
-            part = world[lo : lo + batch]
+        for lo, hi in pairwise(sorted({*range(0, len(world), batch), *(at for at, _ in decisions), len(world)})):
+            part = world[lo:hi]
             for source in range(sources):
                 values = [raw for key, raw in part if key % sources == source]
                 numbers = range(offsets[source], offsets[source] + len(values))
                 offsets[source] += len(values)
                 framer.add(source, numbers, [-1] * len(values), read_batch(values, [FAR_MS] * len(values), Limits()), 0, 0.0)
             out += [frame.value for frame in framer.due(0.0)]
+            made = [(offset, decision) for offset, (at, decision) in enumerate(decisions) if at == hi]
+            if made:
+                control.take(0, [offset for offset, _ in made], [decision for _, decision in made])
+                out += [frame.value for frame in (*framer.flush(), *control.flush())]
         return out + [frame.value for frame in framer.flush()]
 
     return frames

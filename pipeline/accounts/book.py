@@ -1,7 +1,7 @@
 """The book of one frames partition: every account's state, and `step(offset, frame) -> effects`, the only way to change it.
 
 One step, in order (the numbers stand again in the body):
-1. check that the frame belongs to this book and comes next;
+1. check that the frame belongs to this book and comes next; apply the decisions it carries;
 2. source positions decide which rows are new, the ring which are repeats;
 3. each account of the frame gets a slot (unpacked if it was cold, fresh if unseen);
 4. rows run in order up to the next tick of event time: features, then the closed blocks are judged, then rollups;
@@ -27,12 +27,14 @@ from pipeline.accounts.rollups import Rollups
 from pipeline.accounts.watermark import Watermarks
 from pipeline.base.errors import CodecError, LineageError, StillwatchError
 from pipeline.base.hashing import HASH_NAME
+from pipeline.events.control import decode_segment
 from pipeline.events.outputs import HOUR_MS
 from pipeline.features.kernel import DAY_HOURS, MIN_BLOCK, apply_events, close_open, new_blocks
 from pipeline.features.row import ROW
 from pipeline.scoring.judge import Judge
 from pipeline.scoring.mind import Mind
 from pipeline.scoring.notes import Requests
+from pipeline.scoring.verdicts import rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from pipeline.base.settings import DetectSettings
     from pipeline.events.alert import Alert
+    from pipeline.events.control import ControlSegment
     from pipeline.events.frame import Columns, Frame, FrameHeader, Segment
     from pipeline.events.outputs import Rollup
 
@@ -106,6 +109,7 @@ class Book:
         self.applied = -1
         self.source_topic = ""
         self.positions = Positions()
+        self.control_positions = Positions()
         self.watermarks = Watermarks()
         self.judge = Judge(settings)
         self._ring = Ring(settings.dedupe_ring)
@@ -158,6 +162,8 @@ class Book:
         self._check(offset, header)  # 1
         if offset <= self.applied:
             return _NO_EFFECTS
+        for data in header.control:
+            self._rule(offset, decode_segment(data))
         take = np.ones(header.rows, np.bool_)
         segments = list(self.positions.accept(header, columns.offset, take))  # 2
         applies = take.copy()  # repeats still move time
@@ -189,6 +195,17 @@ class Book:
         if offset > self.applied + 1:
             raise HoleError(f"frame {offset} while {self.applied + 1} comes next", location=where)
         self.source_topic = header.source_topic
+
+    def _rule(self, offset: int, segment: ControlSegment) -> None:
+        """Apply the decisions of a control segment that are new."""
+        before = self.control_positions.move(segment, "the control topic")
+        if before is None:
+            return
+        for at, record in segment.records:
+            if at > before:
+                slot = self._live(record.account_id, offset)
+                rule(self._minds[slot], record)
+                self._version[slot] = self._used_at[slot] = offset
 
     def _run_segment(self, run: _Run, segment: Segment, lo: int, hi: int, take: NDArray[np.bool_], applies: NDArray[np.bool_]) -> int:
         columns = run.columns
@@ -378,6 +395,7 @@ class Book:
             ring_size=self._ring.size,
             ring_head=self._ring.head,
             accounts=len(self._slot) + len(self._cold),
+            control_positions=[p for _, p in sorted(self.control_positions.by_partition.items())],
         )
         return Checkpoint(rollups, records, (marker_key, encode_state(marker)), superseded)
 
@@ -459,6 +477,7 @@ class Book:
         self.applied = marker.applied
         self.source_topic = marker.source_topic
         self.positions.by_partition = {p.partition: p for p in marker.positions}
+        self.control_positions.by_partition = {p.partition: p for p in marker.control_positions}
         self.watermarks.restore(marker.watermarks)
         self._tick_ms = marker.tick_ms
         self._rollups.hour = max(marker.tick_ms, 0) // HOUR_MS

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pipeline.events.control import ControlSegment
     from pipeline.events.frame import FrameHeader, Segment
 
 
@@ -47,23 +48,35 @@ class Positions:
         hi = 0
         for segment in header.segments:
             lo, hi = hi, hi + segment.events
-            position = self.by_partition.get(segment.partition)
-            if position is None:
-                position = self.by_partition[segment.partition] = Position(segment.partition, segment.topic_id)
-            if position.topic_id != segment.topic_id:
-                raise LineageError(
-                    f"{header.source_topic} was recreated: topic id {segment.topic_id}, state knows {position.topic_id}",
-                    location=f"{header.source_topic}[{segment.partition}]",
-                    next_step="start with a new prefix, or reset this one with `stillwatch init --reset-state`",
-                )
-            if segment.from_offset > position.offset:
-                position.hole = segment.from_offset - position.offset
+            before = self.move(segment, header.source_topic, lost=segment.lost)
+            if before is None:
                 take[lo:hi] = False
                 continue
-            take[lo:hi] &= offset[lo:hi] > position.offset
-            if segment.to_offset > position.offset:
-                if segment.lost:
-                    position.lost += segment.to_offset - position.offset
-                position.offset = segment.to_offset
-                position.hole = 0
+            take[lo:hi] &= offset[lo:hi] > before
+            if segment.to_offset > before:
                 yield segment, lo, hi
+
+    def move(self, segment: Segment | ControlSegment, topic: str, *, lost: bool = False) -> int | None:
+        """Move over one segment of `topic` → where its partition stood before; None: it lies beyond a hole and does not apply.
+
+        Raises:
+            LineageError: the topic was recreated.
+        """
+        position = self.by_partition.get(segment.partition)
+        if position is None:
+            position = self.by_partition[segment.partition] = Position(segment.partition, segment.topic_id)
+        if position.topic_id != segment.topic_id:
+            raise LineageError(
+                f"{topic} was recreated: topic id {segment.topic_id}, state knows {position.topic_id}",
+                location=f"{topic}[{segment.partition}]",
+                next_step="start with a new prefix, or reset this one with `stillwatch init --reset-state`",
+            )
+        before = position.offset
+        if segment.from_offset > before:
+            position.hole = segment.from_offset - before
+            return None
+        if segment.to_offset > before:
+            position.lost += lost * (segment.to_offset - before)
+            position.offset = segment.to_offset
+            position.hole = 0
+        return before

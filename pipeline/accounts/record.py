@@ -44,6 +44,8 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
     ring_head: int
     accounts: int
     """Accounts known: recovery that finds fewer is incomplete."""
+    control_positions: list[Position] = []
+    """Positions in the control topic."""
 
 
 def encode_state(record: AccountRecord | Marker) -> bytes:

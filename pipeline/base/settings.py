@@ -201,7 +201,7 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
 
     # names that several rooms need, derived in one place
-    def topic(self, name: Literal["frames", "state", "alerts", "rollups", "evidence", "deadletter", "risk", "outbox"]) -> str:
+    def topic(self, name: Literal["frames", "state", "alerts", "rollups", "evidence", "deadletter", "risk", "outbox", "control"]) -> str:
         """Full name of one of our topics."""
         return f"{self.prefix}.{name}"
 

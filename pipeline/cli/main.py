@@ -16,7 +16,12 @@ from pipeline import __version__
 from pipeline.base.errors import RejectedError, SettingsError, StillwatchError, UnavailableError
 
 VERBS = ("demo", "simulate", "backtest", "evaluate", "init", "doctor", "run", "query", "schema", "config", "bench")
-GROUPS = {"alerts": "Read alerts from ClickHouse.", "deadletter": "Records that were rejected, and what to do with them."}
+GROUPS = {
+    "alerts": "Read alerts from ClickHouse.",
+    "feedback": "Give a verdict on an alert, list verdicts, take them back: `stillwatch feedback ALERT VERDICT`.",
+    "declare": "Say what an account is known to do, until a date: `stillwatch declare ACCOUNT TWIN --until DATE`.",
+    "deadletter": "Records that were rejected, and what to do with them.",
+}
 
 
 def _version(asked: bool) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 MAGIC = b"SWF1"
 FRAME_VERSION = 1
+"""Of frames of requests."""
+CONTROL_FRAME_VERSION = 2
+"""Of frames with control segments, so that a worker that would overlook them stops instead."""
 SKETCH_DIMS = 128
 ABSENT = 0
 """Symbol index of an absent string; `symbols[0]` is always the empty text."""
@@ -55,7 +58,7 @@ class FrameHeader(msgspec.Struct, frozen=True):
     accounts: list[str]
     symbols: list[str]
     control: list[bytes] = []
-    """Control segments (verdicts, declarations, settings): reserved, empty in version 1."""
+    """Control segments (verdicts, declarations), see `events.control`: none in version 1. They apply before the frame's rows."""
 
 
 class Columns(NamedTuple):
@@ -195,8 +198,10 @@ def decode_frame(data: bytes) -> Frame:
         header = _DECODER.decode(memoryview(data)[16 : 16 + head_size])
     except msgspec.MsgspecError as err:
         raise CodecError(f"frame header does not decode: {err}") from None
-    if header.version > FRAME_VERSION:
-        raise NewerFormatError(f"frame version {header.version}; this program reads {FRAME_VERSION}", next_step="upgrade this worker")
+    if header.version > CONTROL_FRAME_VERSION:
+        raise NewerFormatError(
+            f"frame version {header.version}; this program reads up to {CONTROL_FRAME_VERSION}", next_step="upgrade this worker"
+        )
     at = 16 + head_size + _padding(head_size)
     arrays = []
     for name, (dtype, width) in COLUMNS.items():

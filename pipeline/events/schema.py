@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from pipeline.events.alert import Alert
+from pipeline.events.control import Declaration, Revocation, Verdict
 from pipeline.events.outputs import DeadLetter, Risk, Rollup
 from pipeline.events.request import RequestEvent
 
@@ -16,6 +17,9 @@ TYPES: dict[str, type[msgspec.Struct]] = {
     "rollup.v1": Rollup,
     "risk.v1": Risk,
     "dead_letter.v1": DeadLetter,
+    "verdict.v1": Verdict,
+    "declaration.v1": Declaration,
+    "revocation.v1": Revocation,
 }
 
 

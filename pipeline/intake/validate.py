@@ -175,7 +175,7 @@ def _typed(value: bytes, reject: _Rejecter, received_at_ms: int, limits: Limits)
     try:
         event = _DECODER.decode(value)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as err:
-        return reject(*_explain(str(err)))
+        return reject(*explain_error(str(err)))
     return _checked(event, value, received_at_ms, limits, reject)
 
 
@@ -221,12 +221,12 @@ def _mended(value: bytes, reject: _Rejecter, received_at_ms: int, limits: Limits
     return result
 
 
-def _explain(said: str) -> tuple[RejectReason, str, str]:
-    """Reason, message and path for what msgspec said, in words that hold nothing from the record."""
+def explain_error(said: str, known: frozenset[str] = _KNOWN) -> tuple[RejectReason, str, str]:
+    """Reason, message and path for what msgspec said, in words that hold nothing from the record but `known` names."""
     where = _WHERE.search(said)
-    path = _path(where[1].split(".")[1:]) if where else "$"
+    path = _path(where[1].split(".")[1:], known) if where else "$"
     if missing := _MISSING.match(said):
-        name = missing[1] if missing[1] in _KNOWN else ""
+        name = missing[1] if missing[1] in known else ""
         return RejectReason.MISSING_FIELD, "a required field is missing", f"{path}.{name}" if name else path
     if wrong := _TYPE.match(said):
         return RejectReason.WRONG_TYPE, wrong[0].replace("`", ""), path
@@ -239,14 +239,14 @@ def _explain(said: str) -> tuple[RejectReason, str, str]:
     return RejectReason.WRONG_TYPE, "the value does not fit its field", path
 
 
-def _path(names: Sequence[str]) -> str:
+def _path(names: Sequence[str], known: frozenset[str] = _KNOWN) -> str:
     """A JSON path of known names; it ends where an unknown one would be quoted."""
-    known = []
+    said = []
     for name in names:
-        if name not in _KNOWN:
+        if name not in known:
             break
-        known.append(name)
-    return ".".join(["$", *known])
+        said.append(name)
+    return ".".join(["$", *said])
 
 
 def _is_utf8(value: bytes) -> bool:

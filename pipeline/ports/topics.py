@@ -17,6 +17,10 @@ MAX_MESSAGE_BYTES = 1_048_588
 """Kafka's own default, written out so that a cluster-wide lower default does not apply."""
 SIDE_PARTITIONS = 4
 """Partitions of evidence, dead letters and outbox: small streams."""
+CONTROL_PARTITIONS = 1
+"""People's decisions are few, and one partition keeps them in the order in which they were made."""
+FOR_GOOD = -1
+"""Retention of the control topic: it is the record of who decided what."""
 REQUESTS_PARTITIONS = 8
 """Partitions of the requests topic when `init --dev` makes it; in production it is the user's."""
 
@@ -72,6 +76,7 @@ def topic_specs(settings: Settings, *, dev: bool = False) -> list[TopicSpec]:
     deleted = {**common, "cleanup.policy": "delete", "retention.ms": str(WEEK_MS)}
     compacted = {**common, "cleanup.policy": "compact"}
     state = {**compacted, "segment.bytes": str(128 * 2**20), "min.cleanable.dirty.ratio": "0.2"}
+    kept = {**deleted, "retention.ms": str(FOR_GOOD), "message.timestamp.type": "LogAppendTime"}
     many = kafka.frames_partitions
     specs = [
         TopicSpec(settings.topic("frames"), many, replicas, deleted),
@@ -82,6 +87,7 @@ def topic_specs(settings: Settings, *, dev: bool = False) -> list[TopicSpec]:
         TopicSpec(settings.topic("deadletter"), SIDE_PARTITIONS, replicas, deleted),
         TopicSpec(settings.topic("risk"), many, replicas, compacted),
         TopicSpec(settings.topic("outbox"), SIDE_PARTITIONS, replicas, compacted),
+        TopicSpec(settings.topic("control"), CONTROL_PARTITIONS, replicas, kept),
     ]
     if dev:
         specs.append(TopicSpec(settings.requests_topic, REQUESTS_PARTITIONS, replicas, deleted))
@@ -171,7 +177,7 @@ def _check(admin: TopicAdmin, spec: TopicSpec) -> list[TopicFinding]:
 
 def _good(key: str, value: str, wanted: str) -> bool:
     if key in ("retention.ms", "max.message.bytes", "min.insync.replicas"):
-        return int(value) >= int(wanted) or int(value) == -1
+        return int(value) == FOR_GOOD or 0 <= int(wanted) <= int(value)
     if key == "segment.bytes":
         return int(value) <= int(wanted)
     if key == "min.cleanable.dirty.ratio":

@@ -264,7 +264,8 @@ class DetectWorker:
         if book.watermark_ms >= 0:
             metrics.gauge("stillwatch_watermark_lag_seconds", time.time() - book.watermark_ms / 1000, partition=where)
         for kind in ("lost", "hole"):
-            missing = sum(getattr(position, kind) for position in book.positions.by_partition.values())
+            positions = [*book.positions.by_partition.values(), *book.control_positions.by_partition.values()]
+            missing = sum(getattr(position, kind) for position in positions)
             metrics.gauge("stillwatch_source_gap", missing, partition=where, kind=kind)
 
     # ---- membership

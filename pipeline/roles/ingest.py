@@ -1,7 +1,8 @@
-"""The ingest role: request records in, frames and dead letters out, and a commit only for what is durable.
+"""The ingest role: request records and people's decisions in, frames and dead letters out, and a commit only for what is durable.
 
-One session: a consumer, a producer, a framer. After anything that may have torn the order of what was produced the whole
-session is thrown away, and the next one starts from the commit; what is then produced twice, detect recognises by its position.
+One session: a consumer, a producer, a framer for each of the two topics. After anything that may have torn the order of what was
+produced the whole session is thrown away, and the next one starts from the commit; what is then produced twice, detect recognises
+by its position.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.base.errors import DependencyError, LineageError, UnavailableError
 from pipeline.events.outputs import DeadLetter, encode
-from pipeline.intake import FrameOut, Framer, FramingConfig, Limits, Rejection, read_batch
+from pipeline.intake import ControlFramer, FrameOut, Framer, FramingConfig, Limits, Rejection, read_batch, read_control
 from pipeline.ports import metrics
 from pipeline.ports.broker import TopicPartition
 from pipeline.ports.kafka import KafkaBroker
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pipeline.base.settings import Settings
-    from pipeline.intake import Batch
+    from pipeline.events.control import Control
+    from pipeline.events.request import RequestEvent
     from pipeline.ports.broker import Broker, Message, TopicInfo
     from pipeline.roles.health import Health
 
@@ -93,6 +95,19 @@ def run_ingest(settings: Settings, stop: threading.Event, health: Health, broker
             raise
 
 
+class _Door:
+    """One source topic: what it was when we began, its framer, what is committed of it."""
+
+    def __init__(self, source: TopicInfo, framer: Framer) -> None:
+        self.source = source
+        self.framer = framer
+        self.committed: dict[int, int] = {}
+
+    @property
+    def topic(self) -> str:
+        return self.source.name
+
+
 class _Session:
     """From joining the group to leaving it, or to the first failure."""
 
@@ -102,18 +117,18 @@ class _Session:
         self._health = health
         self._topic = settings.requests_topic
         self._limits = Limits.of(settings.ingest)
-        self._source = self._look_at_topics()
-        self._framer = Framer(
-            FramingConfig(
-                self._topic,
-                self._source.topic_id,
-                settings.kafka.frames_partitions,
-                settings.ingest.frame_events,
-                settings.ingest.linger_ms / 1000,
-                settings.ingest.idle_frame_s,
-            )
+        requests, control = self._look_at_topics()
+        config = FramingConfig(
+            self._topic,
+            requests.topic_id,
+            settings.kafka.frames_partitions,
+            settings.ingest.frame_events,
+            settings.ingest.linger_ms / 1000,
+            settings.ingest.idle_frame_s,
         )
-        self._committed: dict[int, int] = {}
+        self._requests = _Door(requests, Framer(config))
+        self._control = _Door(control, ControlFramer(config._replace(topic_id=control.topic_id)))
+        self._doors = {door.topic: door for door in (self._requests, self._control)}
         self._share = _BadShare(settings.ingest.bad_share_window)
         self._committed_at = self._looked_at = 0.0
         self._identified_at = time.monotonic()
@@ -122,24 +137,27 @@ class _Session:
         """Whether anything was committed: then the cluster was there, and the next wait is short."""
         self._producer = broker.producer()
         self._consumer = broker.consumer(settings.group("ingest"))
-        self._consumer.subscribe([self._topic], self._assigned, self._revoked)
+        self._consumer.subscribe(list(self._doors), self._assigned, self._revoked)
 
-    def _look_at_topics(self) -> TopicInfo:
+    def _look_at_topics(self) -> tuple[TopicInfo, TopicInfo]:
+        """The requests topic and the control topic; the others are there, too."""
         source = self._broker.topic(self._topic)
         if source is None:
             raise DependencyError(f"no topic {self._topic}", next_step="create it, or run `stillwatch init --dev`")
-        for name in ("frames", "deadletter"):
+        control = source
+        for name in ("frames", "deadletter", "control"):
             topic = self._settings.topic(name)
             info = self._broker.topic(topic)
             if info is None:
                 raise DependencyError(f"no topic {topic}", next_step="run `stillwatch init`")
+            control = info
             if name == "frames" and info.partitions != self._settings.kafka.frames_partitions:
                 raise LineageError(
                     f"{topic} has {info.partitions} partitions, kafka.frames_partitions is {self._settings.kafka.frames_partitions}",
                     location=topic,
                     next_step=f"set kafka.frames_partitions to {info.partitions}, or start afresh under a new prefix",
                 )
-        return source
+        return source, control
 
     # ---- the loop
 
@@ -147,7 +165,7 @@ class _Session:
         """Read, frame, produce, commit until `stop`; then drain and leave the group."""
         while not stop.is_set():
             messages: list[Message] = []
-            if self._framer.outstanding() >= MAX_OUTSTANDING:
+            if sum(door.framer.outstanding() for door in self._doors.values()) >= MAX_OUTSTANDING:
                 self._producer.poll(READ_S)
             else:
                 messages = self._consumer.read(1, READ_S)
@@ -156,7 +174,8 @@ class _Session:
             now_s = time.monotonic()
             self._take(messages, now_s)
             self._skip_lost()
-            self._send(self._framer.due(now_s))
+            for door in self._doors.values():
+                self._send(door, door.framer.due(now_s))
             self._producer.poll()
             if now_s - self._committed_at >= COMMIT_EVERY_S:
                 self._committed_at = now_s
@@ -173,36 +192,54 @@ class _Session:
         self._abandoned = True
         self._producer.abandon()
         self._consumer.close()
-        for source in self._framer.positions():
-            self._forget(source)
+        for door in self._doors.values():
+            for source in door.framer.positions():
+                self._forget(door, source)
 
     def _take(self, messages: Sequence[Message], now_s: float) -> None:
-        by_source: dict[int, list[Message]] = {}
+        by_source: dict[TopicPartition, list[Message]] = {}
         for message in messages:
-            by_source.setdefault(message.partition() or 0, []).append(message)
-        positions = self._framer.positions()
-        for source, records in sorted(by_source.items()):
-            if source not in positions:  # revoked while it was on its way
+            by_source.setdefault(TopicPartition(message.topic() or "", message.partition() or 0), []).append(message)
+        for (topic, source), records in sorted(by_source.items()):
+            door = self._doors[topic]
+            if source not in door.framer.positions():  # revoked while it was on its way
                 continue
             offsets = [record.offset() or 0 for record in records]
             stamps = [record.timestamp() for record in records]
             appended = [ms if kind else -1 for kind, ms in stamps]
-            batch = read_batch([record.value() for record in records], appended, self._limits)
-            self._framer.add(source, offsets, appended, batch, 0, now_s)
-            self._reject(source, offsets, appended, batch)
-            metrics.count("stillwatch_records_total", len(records), role="ingest", topic=self._topic)
+            values = [record.value() for record in records]
+            if isinstance(door.framer, ControlFramer):
+                self._take_control(door, door.framer, source, offsets, appended, values)
+            else:
+                batch = read_batch(values, appended, self._limits)
+                door.framer.add(source, offsets, appended, batch, 0, now_s)
+                self._share.add(len(offsets), self._reject(door, source, offsets, appended, batch.results))
+            metrics.count("stillwatch_records_total", len(records), role="ingest", topic=topic)
 
-    def _reject(self, source: int, offsets: list[int], appended: list[int], batch: Batch) -> None:
+    def _take_control(
+        self, door: _Door, framer: ControlFramer, source: int, offsets: list[int], appended: list[int], values: list[bytes | None]
+    ) -> None:
+        """Decisions go on at once, behind the requests that were read before them."""
+        results = [read_control(value) for value in values]
+        framer.take(source, offsets, results)
+        self._reject(door, source, offsets, appended, results)
+        self._send(self._requests, self._requests.framer.flush())
+        self._send(door, framer.flush())
+
+    def _reject(
+        self, door: _Door, source: int, offsets: list[int], appended: list[int], results: Sequence[RequestEvent | Control | Rejection]
+    ) -> int:
+        """Write the dead letters of a batch → how many."""
         bad = 0
-        for offset, ms, result in zip(offsets, appended, batch.results, strict=True):
+        for offset, ms, result in zip(offsets, appended, results, strict=True):
             if isinstance(result, Rejection):
                 bad += 1
-                self._dead_letter(source, offset, ms, result)
-        self._share.add(len(offsets), bad)
+                self._dead_letter(door, source, offset, ms, result)
+        return bad
 
-    def _dead_letter(self, source: int, offset: int, timestamp_ms: int, rejection: Rejection) -> None:
+    def _dead_letter(self, door: _Door, source: int, offset: int, timestamp_ms: int, rejection: Rejection) -> None:
         letter = DeadLetter(
-            source_topic=self._topic,
+            source_topic=door.topic,
             source_partition=source,
             source_offset=offset,
             record_timestamp_ms=timestamp_ms,
@@ -213,39 +250,41 @@ class _Session:
             sha256=rejection.sha256,
             fields=rejection.fields,
         )
-        self._framer.hold(source, offset)
+        door.framer.hold(source, offset)
         self._producer.send(
             self._settings.topic("deadletter"),
             encode(letter),
             key=f"{source}:{offset}".encode(),
-            on_ack=lambda _partition, _offset: self._framer.release(source, offset),
+            on_ack=lambda _partition, _offset: door.framer.release(source, offset),
         )
         metrics.count("stillwatch_rejects_total", reason=rejection.reason.value)
 
-    def _send(self, frames: Sequence[FrameOut]) -> None:
+    def _send(self, door: _Door, frames: Sequence[FrameOut]) -> None:
         topic = self._settings.topic("frames")
         for frame in frames:
-            self._producer.send(topic, frame.value, partition=frame.partition, on_ack=self._acknowledge(frame))
+            self._producer.send(topic, frame.value, partition=frame.partition, on_ack=self._acknowledge(door.framer, frame))
             metrics.count("stillwatch_frames_total", role="ingest")
             metrics.count("stillwatch_events_total", frame.rows, role="ingest")
 
-    def _acknowledge(self, frame: FrameOut) -> Callable[[int, int], None]:
-        return lambda _partition, _offset: self._framer.acked(frame)
+    def _acknowledge(self, framer: Framer, frame: FrameOut) -> Callable[[int, int], None]:
+        return lambda _partition, _offset: framer.acked(frame)
 
     def _commit(self) -> None:
         """Commit what is acknowledged. A refusal means the group has moved on: the partitions are about to be revoked."""
-        due = {source: offset for source, offset in self._framer.committable().items() if offset > self._committed.get(source, -1)}
-        if not due or self._consumer.down_reason():
-            return
-        crash_point("ingest:after-produce")
-        if self._consumer.commit({TopicPartition(self._topic, source): offset for source, offset in due.items()}, self._source.topic_id):
-            self._committed.update(due)
-            self.moved = True
-        else:
-            _LOG.info("commit.refused", partitions=sorted(due))
+        for door in self._doors.values():
+            due = {source: offset for source, offset in door.framer.committable().items() if offset > door.committed.get(source, -1)}
+            if not due or self._consumer.down_reason():
+                continue
+            crash_point("ingest:after-produce")
+            if self._consumer.commit({TopicPartition(door.topic, source): offset for source, offset in due.items()}, door.source.topic_id):
+                door.committed.update(due)
+                self.moved = True
+            else:
+                _LOG.info("commit.refused", topic=door.topic, partitions=sorted(due))
 
     def _drain(self) -> None:
-        self._send(self._framer.flush())
+        for door in self._doors.values():
+            self._send(door, door.framer.flush())
         self._producer.flush(DRAIN_S)
         self._commit()
 
@@ -259,66 +298,61 @@ class _Session:
         for tp in partitions:
             low = self._consumer.low_watermark(tp)
             commit = committed.get(tp)
-            if commit is not None and commit.note and commit.note != self._source.topic_id:
-                raise self._recreated(f"commits of {tp.partition} belong to topic id {commit.note}")
+            door = self._doors[tp.topic]
+            if commit is not None and commit.note and commit.note != door.source.topic_id:
+                raise _recreated(door, f"commits of {tp.partition} belong to topic id {commit.note}")
             position = commit.offset - 1 if commit is not None else -1
-            self._framer.assign(tp.partition, position)
+            door.framer.assign(tp.partition, position)
             if commit is not None:
-                self._committed[tp.partition] = commit.offset
+                door.committed[tp.partition] = commit.offset
             starts[tp] = max(position + 1, low)
-            self._lose(tp.partition, starts[tp] - 1)
-        _LOG.info("partitions.assigned", partitions=sorted(tp.partition for tp in partitions))
+            self._lose(door, tp.partition, starts[tp] - 1)
+        _LOG.info("partitions.assigned", partitions=_names(partitions))
         return starts
 
     def _revoked(self, partitions: list[TopicPartition], lost: bool) -> None:  # noqa: FBT001 - the port's signature
         if not lost and not self._abandoned:
             self._drain()
         for tp in partitions:
-            self._framer.revoke(tp.partition)
-            self._committed.pop(tp.partition, None)
-            self._forget(tp.partition)
-        _LOG.info("partitions.revoked", partitions=sorted(tp.partition for tp in partitions), lost=lost)
+            door = self._doors[tp.topic]
+            door.framer.revoke(tp.partition)
+            door.committed.pop(tp.partition, None)
+            self._forget(door, tp.partition)
+        _LOG.info("partitions.revoked", partitions=_names(partitions), lost=lost)
 
-    def _forget(self, source: int) -> None:
-        self._health.watchdog.forget(self._watched(source))
-        metrics.forget("stillwatch_consumer_lag", role="ingest", topic=self._topic, partition=str(source))
+    def _forget(self, door: _Door, source: int) -> None:
+        self._health.watchdog.forget(_watched(door, source))
+        metrics.forget("stillwatch_consumer_lag", role="ingest", topic=door.topic, partition=str(source))
 
     def _skip_lost(self) -> None:
         """Retention overtook us, or the log is not the one we read before."""
         for tp in self._consumer.take_out_of_range():
-            position = self._framer.positions().get(tp.partition)
+            door = self._doors[tp.topic]
+            position = door.framer.positions().get(tp.partition)
             if position is None:
                 continue
             low = self._consumer.low_watermark(tp)
             if low <= position + 1:
-                raise self._recreated(f"partition {tp.partition} ends before offset {position + 1}, which was read already")
-            self._lose(tp.partition, low - 1)
+                raise _recreated(door, f"partition {tp.partition} ends before offset {position + 1}, which was read already")
+            self._lose(door, tp.partition, low - 1)
             self._consumer.seek(tp, low)
 
-    def _lose(self, source: int, to_offset: int) -> None:
-        gone = to_offset - self._framer.positions()[source]
+    def _lose(self, door: _Door, source: int, to_offset: int) -> None:
+        gone = to_offset - door.framer.positions()[source]
         if gone > 0:
-            self._framer.lose(source, to_offset)
+            door.framer.lose(source, to_offset)
             metrics.gauge("stillwatch_source_gap", gone, partition=str(source), kind="lost")
-            _LOG.error("source.lost", partition=source, offsets=gone, reason="retention removed them before they were read")
+            why = "retention removed them before they were read"
+            _LOG.error("source.lost", topic=door.topic, partition=source, offsets=gone, reason=why)
 
     # ---- is it still what we began with, and how does it do
 
     def _check_identity(self) -> None:
         self._identified_at = time.monotonic()
-        info = self._broker.topic(self._topic)
-        if info is None or info.topic_id != self._source.topic_id:
-            raise self._recreated(f"its id is {info.topic_id if info else 'gone'}, it was {self._source.topic_id}")
-
-    def _recreated(self, how: str) -> LineageError:
-        return LineageError(
-            f"{self._topic} is not the topic that was read before: {how}",
-            location=self._topic,
-            next_step="restore it; or start with a new prefix, or reset this one with `stillwatch init --reset-state`",
-        )
-
-    def _watched(self, source: int) -> str:
-        return f"ingest {self._topic}[{source}]"
+        for door in self._doors.values():
+            info = self._broker.topic(door.topic)
+            if info is None or info.topic_id != door.source.topic_id:
+                raise _recreated(door, f"its id is {info.topic_id if info else 'gone'}, it was {door.source.topic_id}")
 
     def _look(self, now_s: float) -> None:
         down = self._consumer.down_reason()
@@ -333,10 +367,27 @@ class _Session:
             self._health.waits(INPUT, f"{self._share.value:.0%} of the last {self._share.window} records rejected (limit {limit:.0%})")
         else:
             self._health.holds(INPUT)
-        for source, position in self._framer.positions().items():
-            lag = max(self._consumer.known_end(TopicPartition(self._topic, source)) - position - 1, 0)
-            metrics.gauge("stillwatch_consumer_lag", lag, role="ingest", topic=self._topic, partition=str(source))
-            self._health.watchdog.progress(self._watched(source), position, pending=lag > 0 and not down)
+        for door in self._doors.values():
+            for source, position in door.framer.positions().items():
+                lag = max(self._consumer.known_end(TopicPartition(door.topic, source)) - position - 1, 0)
+                metrics.gauge("stillwatch_consumer_lag", lag, role="ingest", topic=door.topic, partition=str(source))
+                self._health.watchdog.progress(_watched(door, source), position, pending=lag > 0 and not down)
+
+
+def _recreated(door: _Door, how: str) -> LineageError:
+    return LineageError(
+        f"{door.topic} is not the topic that was read before: {how}",
+        location=door.topic,
+        next_step="restore it; or start with a new prefix, or reset this one with `stillwatch init --reset-state`",
+    )
+
+
+def _watched(door: _Door, source: int) -> str:
+    return f"ingest {door.topic}[{source}]"
+
+
+def _names(partitions: list[TopicPartition]) -> list[str]:
+    return [f"{tp.topic}[{tp.partition}]" for tp in sorted(partitions)]
 
 
 class _BadShare:

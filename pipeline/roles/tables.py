@@ -9,7 +9,9 @@ import orjson
 
 from pipeline.base.errors import CodecError
 from pipeline.events.alert import Alert
+from pipeline.events.control import Declaration, Verdict
 from pipeline.events.outputs import DeadLetter, Rollup
+from pipeline.intake import Rejection, read_control
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +32,7 @@ class Feed(NamedTuple):
         convert: records → columns, in order; CodecError names the record that does not decode.
     """
 
-    topic: Literal["alerts", "rollups", "deadletter"]
+    topic: Literal["alerts", "rollups", "deadletter", "control"]
     table: str
     urgent: bool
     convert: Callable[[Sequence[Message]], Columns]
@@ -169,8 +171,38 @@ def _written_at_ms(message: Message, letter: DeadLetter) -> int:
     return at_ms if kind else letter.record_timestamp_ms
 
 
+def _control_columns(messages: Sequence[Message]) -> Columns:
+    """Decisions as ingest reads them: what it rejects has a dead letter and no row here."""
+    read = [(message, read_control(message.value())) for message in messages]
+    kept = [(message, record) for message, record in read if not isinstance(record, Rejection)]
+    records = [record for _, record in kept]
+    verdicts = [record if isinstance(record, Verdict) else None for record in records]
+    declared = [record if isinstance(record, Declaration) else None for record in records]
+    stamps = [message.timestamp() for message, _ in kept]
+    return {
+        "control_id": [r.control_id for r in records],
+        "account_id": [r.account_id for r in records],
+        "type": [type(r).__name__.lower() for r in records],
+        "issued_at": [r.issued_at_ms for r in records],
+        "issued_by": [r.issued_by for r in records],
+        "note": [r.note for r in records],
+        "alert_id": [v.alert_id if v else "" for v in verdicts],
+        "kind": [v.kind.value if v else "" for v in verdicts],
+        "baselines": [[b.value for b in v.baselines] if v else [] for v in verdicts],
+        "verdict_id": [int(v.verdict_id) if v else 0 for v in verdicts],
+        "verdict": [v.verdict_id.name.lower() if v else "" for v in verdicts],
+        "action": [v.action.value if v else "" for v in verdicts],
+        "twin": [d.twin.value if d else "" for d in declared],
+        "until": [d.until_ms if d else 0 for d in declared],
+        "requests_per_day": [d.requests_per_day if d else 0 for d in declared],
+        "source_offset": [message.offset() or 0 for message, _ in kept],
+        "recorded_at": [ms if kind else record.issued_at_ms for (kind, ms), record in zip(stamps, records, strict=True)],
+    }
+
+
 ALERTS = Feed("alerts", "alerts", True, _alert_columns)
 ROLLUPS = Feed("rollups", "account_rollups", False, _rollup_columns)
 DEAD_LETTERS = Feed("deadletter", "dead_letters", False, _dead_letter_columns)
-FEEDS = (ALERTS, ROLLUPS, DEAD_LETTERS)
+CONTROLS = Feed("control", "controls", True, _control_columns)
+FEEDS = (ALERTS, CONTROLS, ROLLUPS, DEAD_LETTERS)
 """Most urgent first."""

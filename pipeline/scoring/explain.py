@@ -11,6 +11,7 @@ from pipeline.features.catalogue import FEATURES, INDEX
 from pipeline.features.layout import USUAL_FROM
 from pipeline.features.row import USUAL
 from pipeline.scoring import channels, levels
+from pipeline.scoring.verdicts import DECLARED, limit_headline
 from pipeline.scoring.words import sentence
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ def _round(value: float) -> float:
 
 def headline(kind: Kind, requests: int, output_tokens: int, hours: float, reasons: list[Explanation]) -> str:
     """One sentence in plain words, at most 160 characters: what it does, how much so far, against what it stands out."""
+    if reasons and reasons[0].feature == DECLARED:
+        return limit_headline(reasons[0])
     much = f"{_short(requests)} requests, {_short(output_tokens)} output tokens" + (f" in {_hours(hours)}" if hours >= 1.5 else "")
     text = f"{_WORDS[kind][0].upper()}{_WORDS[kind][1:]}: {much}"
     against = "its own past" if any(r.baseline == "own" for r in reasons) else "comparable accounts"

@@ -13,9 +13,10 @@ import numpy as np
 
 from pipeline.detectors.models import CHANNELS, Channel
 from pipeline.features.blocks import before
+from pipeline.scoring import verdicts
 from pipeline.scoring.calibration import score_of
 from pipeline.scoring.channels import FLOORS, MIN_REQUESTS, SHAPE_OF, channel_values
-from pipeline.scoring.evidence import ZERO, advance, deposit_share, strength
+from pipeline.scoring.evidence import CAP, ZERO, advance, deposit_share, strength
 from pipeline.scoring.explain import Reason
 from pipeline.scoring.force import CHANGE_GRID, Force
 from pipeline.scoring.kinds import KINDS, SIGNATURES
@@ -128,13 +129,19 @@ class Judge:
         values = prepared.channels[at]
         scores = self._scores(mind, values, volume, prepared.shapes[at], requests)  # 2
         joint = _joint(scores, prepared.quiet[at], limited=prepared.limited[at])
+        verdicts.observe(mind, closed, requests)
         findings = self._change(mind, joint, scores)  # 3
         look = prepared.looks[at]
         if look >= 0:
-            findings += self._level(prepared, at)  # 4
+            findings += self._level(mind, prepared, at)  # 4
+        breach = verdicts.breach(mind)
+        if breach is not None:
+            findings.insert(0, Finding(breach, [Reason(Channel.VOLUME, CAP)]))
         self._follow(mind, blocks, k)
         support = max((value for value in joint if not math.isnan(value)), default=-math.inf)
         alerts = self._policy.judge(mind, findings, support, blocks, k, account_id)  # 5
+        if breach is not None:
+            alerts = verdicts.explain_breach(mind, alerts)
         calm = not mind.episodes and mind.run is None
         if requests >= MIN_REQUESTS:
             self._learn(mind, values, scores, prepared.shapes[at], closed)  # 6
@@ -202,19 +209,22 @@ class Judge:
                 z = min(z, 0.0)
             explained = explained or statistic >= _SPECIFIC
             stepped = advance(evidence[i], self._deposits[i] * part, z)
-            if strength(stepped) >= 1.0:
+            if strength(stepped) >= verdicts.change_bar(mind, i):
                 stepped = ZERO
                 reasons = [Reason(signature.channel, scores[signature.channel])]
                 reasons += [Reason(c, scores[c]) for c in signature.with_channels if scores[c] >= 1.0]
-                findings.append(Finding(i, reasons))
+                if not verdicts.held(mind, i):
+                    findings.append(Finding(i, reasons))
             moved.append(stepped)
         mind.evidence = moved
         return findings
 
-    def _level(self, prepared: Prepared, at: int) -> list[Finding]:
+    def _level(self, mind: Mind, prepared: Prepared, at: int) -> list[Finding]:
         findings = []
         scores = prepared.level_scores[at].tolist()
-        for i in np.flatnonzero(prepared.joint_scores[at] >= self._bars).tolist():
+        for i in np.flatnonzero(prepared.joint_scores[at] >= verdicts.level_bars(mind, self._bars)).tolist():
+            if verdicts.held(mind, i):
+                continue
             signature = SIGNATURES[i]
             reasons = [Reason(signature.level, scores[signature.level])]
             reasons += [Reason(w, scores[w]) for w in signature.with_levels if scores[w] >= 1.0]

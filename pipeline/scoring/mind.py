@@ -14,6 +14,7 @@ from pipeline.scoring.episode import Episode
 from pipeline.scoring.evidence import TILTS, ZERO, strength
 from pipeline.scoring.kinds import KINDS
 from pipeline.scoring.notes import Memory
+from pipeline.scoring.verdicts import Rulings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,8 @@ FORMAT = 2
 _HEAD = struct.Struct("<BBBIHIiddq")
 _EVIDENCE = struct.Struct(f"<{len(KINDS) * len(TILTS)}f")
 _RUN = struct.Struct("<qqqqq")
-_HAS_EVIDENCE, _HAS_RUN, _HAS_CASE, _WATCHED = 1, 2, 4, 8
+_LENGTH = struct.Struct("<I")
+_HAS_EVIDENCE, _HAS_RUN, _HAS_CASE, _WATCHED, _HAS_RULINGS = 1, 2, 4, 8, 16
 
 
 class Run(msgspec.Struct, array_like=True):
@@ -47,6 +49,7 @@ class _Case(msgspec.Struct, array_like=True):
 
 _ENCODER = msgspec.msgpack.Encoder()
 _CASE = msgspec.msgpack.Decoder(_Case)
+_RULINGS = msgspec.msgpack.Decoder(Rulings)
 
 
 class Mind:
@@ -54,7 +57,7 @@ class Mind:
 
     __slots__ = (
         "counts", "day_blocks", "deadline_ms", "episodes", "evidence", "hour", "mismatches", "models", "notes", "pending", "risk",
-        "run", "seen", "shape", "watch",
+        "rulings", "run", "seen", "shape", "watch",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -83,6 +86,8 @@ class Mind:
         self.mismatches = 0
         """Blocks in a row with another shape."""
         self.watch = True
+        self.rulings: Rulings | None = None
+        """Verdicts and declarations in force, see `scoring.verdicts`."""
 
     @classmethod
     def fresh(cls) -> Mind:
@@ -118,6 +123,10 @@ class Mind:
         if self.run is not None:
             flags |= _HAS_RUN
             parts.append(_RUN.pack(*msgspec.structs.astuple(self.run)))
+        if self.rulings is not None:
+            flags |= _HAS_RULINGS
+            rulings = _ENCODER.encode(self.rulings)
+            parts += (_LENGTH.pack(len(rulings)), rulings)
         if self.notes.telling or self.notes.plain or self.episodes or any(self.counts):
             flags |= _HAS_CASE
             parts.append(_ENCODER.encode(_Case(self.notes, self.episodes, self.counts)))
@@ -152,6 +161,10 @@ class Mind:
             if flags & _HAS_RUN:
                 mind.run = Run(*_RUN.unpack_from(data, at))
                 at += _RUN.size
+            if flags & _HAS_RULINGS:
+                (length,) = _LENGTH.unpack_from(data, at)
+                at += _LENGTH.size + length
+                mind.rulings = _RULINGS.decode(data[at - length : at])
             if flags & _HAS_CASE:
                 case = _CASE.decode(data[at:])
                 mind.notes, mind.episodes, mind.counts = case.notes, case.episodes, case.counts

@@ -12,14 +12,30 @@ from pipeline.accounts.book import Book, HoleError
 from pipeline.accounts.record import decode_account, decode_marker
 from pipeline.base.errors import CodecError, LineageError, NewerFormatError
 from pipeline.base.settings import DetectSettings
+from pipeline.events.alert import Kind
+from pipeline.events.control import (
+    DAY_MS,
+    Baseline,
+    Declaration,
+    Revocation,
+    Twin,
+    Verdict,
+    VerdictId,
+    declaration_control_id,
+    verdict_control_id,
+)
 from pipeline.events.frame import decode_frame
+from pipeline.intake.control import ControlFramer
+from pipeline.intake.framing import FramingConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.events.alert import Alert
+    from pipeline.events.control import Control
     from pipeline.events.outputs import Rollup
 
+WORLD_MS = 1_780_000_000_000
 SETTINGS = DetectSettings(epoch_s=3_600, dedupe_ring=2_048, max_hot_accounts=16, cooldown_h=8.0)
 State = tuple[dict[str, bytes], bytes, int, object]
 
@@ -69,9 +85,39 @@ def _run(frames: list[bytes], checkpoints: set[int], detect: DetectSettings) -> 
 
 
 @pytest.fixture(scope="module")
-def frames(cut: Callable[..., list[bytes]]) -> list[bytes]:
-    """The world in frames of at most 97 events."""
-    return cut(97)
+def decisions(attackers: dict[str, str]) -> list[tuple[int, Control]]:
+    """What people decide while the world runs: verdicts, declarations with and without a limit, a revocation, a stranger."""
+
+    def verdict(account_id: str, kind: Kind, alert_id: str, verdict_id: VerdictId) -> Verdict:
+        return Verdict(
+            control_id=verdict_control_id(alert_id), account_id=account_id, issued_at_ms=1, issued_by="ann", alert_id=alert_id,
+            kind=kind, baselines=[Baseline.CHANGE, Baseline.LEVEL], verdict_id=verdict_id,
+        )  # fmt: skip
+
+    def declaration(account_id: str, twin: Twin, days: float, limit: int = 0) -> Declaration:
+        return Declaration(
+            control_id=declaration_control_id(account_id, twin), account_id=account_id, issued_at_ms=WORLD_MS, issued_by="ann",
+            twin=twin, until_ms=WORLD_MS + int(days * DAY_MS), requests_per_day=limit,
+        )  # fmt: skip
+
+    elicits, drains, distils = (
+        attackers[kind] for kind in (Kind.REASONING_ELICITATION, Kind.BULK_EXTRACTION, Kind.SYSTEMATIC_DISTILLATION)
+    )
+    wrong = [(700, verdict(distils, kind, f"{kind}-{i}", VerdictId.FALSE_POSITIVE)) for kind in Kind for i in range(3)]
+    taken_back = Revocation(control_id=wrong[1][1].control_id, account_id=distils, issued_at_ms=2, issued_by="bob")
+    return [
+        *wrong,
+        (700, declaration(drains, Twin.EVALUATION, 1.2)),
+        (1_500, declaration(elicits, Twin.EVALUATION, 3.0, 200)),
+        (2_000, verdict("acct_nobody", Kind.PROBING, "alert-9", VerdictId.TRUE_POSITIVE)),
+        (5_000, taken_back),
+    ]
+
+
+@pytest.fixture(scope="module")
+def frames(cut: Callable[..., list[bytes]], decisions: list[tuple[int, Control]]) -> list[bytes]:
+    """The world in frames of at most 97 events, with people's decisions among them."""
+    return cut(97, decisions=decisions)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +138,50 @@ def test_the_world_is_eventful(frames: list[bytes], reference: tuple[State, list
         packed = max(packed, book.accounts[1])
     assert len(epochs) > 4
     assert packed > 0
+
+
+def test_decisions_change_what_is_raised(
+    cut: Callable[..., list[bytes]], attackers: dict[str, str], reference: tuple[State, list[Alert], object]
+) -> None:
+    """Verdicts raise the bar, a declaration keeps its kinds quiet until it ends, an exceeded limit alerts at once and says so."""
+    _, plain, _ = _run(cut(97), set(), SETTINGS)
+    ruled = reference[1]
+
+    def opened(alerts: list[Alert], kind: Kind) -> list[int]:
+        return [a.raised_at_ms for a in alerts if a.subject_id == attackers[kind] and a.state == "opened"]
+
+    assert not set(opened(plain, Kind.SYSTEMATIC_DISTILLATION)) & set(opened(ruled, Kind.SYSTEMATIC_DISTILLATION))
+    until_ms = WORLD_MS + int(1.2 * DAY_MS)
+    assert min(opened(plain, Kind.BULK_EXTRACTION)) < until_ms
+    assert all(at >= until_ms for at in opened(ruled, Kind.BULK_EXTRACTION))
+    over = next(a for a in ruled if a.subject_id == attackers[Kind.REASONING_ELICITATION])
+    assert over.explanation[0].feature == "requests_day"
+    assert over.explanation[0].observed > over.explanation[0].expected_high == 200
+    assert "declared limit" in over.headline
+
+
+def test_a_decision_told_twice_counts_once(decisions: list[tuple[int, Control]]) -> None:
+    """A control segment that a crashed ingest repeated is skipped by its position; one beyond a hole waits for what is missing."""
+    framer = ControlFramer(FramingConfig("api.requests", "control-id", 1))
+    framer.assign(0, -1)
+    told = []
+    for offset, (_, decision) in enumerate(decisions):
+        framer.take(0, [offset], [decision])
+        told += [decode_frame(frame.value) for frame in framer.flush()]
+    once, again = Book(0, 1, SETTINGS), Book(0, 1, SETTINGS)
+    for offset, frame in enumerate(told):
+        once.step(offset, frame)
+    order = [0, 0, 1, 0, 3, 2, 1, *range(3, len(told)), len(told) - 1]  # 3 before 2 is a hole
+    for offset, at in enumerate(order):
+        again.step(offset, told[at])
+        hole = again.control_positions.by_partition[0].hole
+        assert hole == (1 if offset == 4 else 0)
+    once._pack_cold(0)
+    again._pack_cold(0)
+    assert {a: decode_account(data).mind for a, (data, _, _) in once._cold.items()} == {
+        a: decode_account(data).mind for a, (data, _, _) in again._cold.items()
+    }
+    assert len(once._cold) == 4
 
 
 @given(data=st.data())
@@ -115,10 +205,12 @@ def _decisive(state: State) -> dict[str, tuple[bytes, bytes, int]]:
 
 
 @pytest.mark.parametrize("frame_events", [1_000, 31])
-def test_where_frames_are_cut_does_not_matter(cut: Callable[..., list[bytes]], frame_events: int) -> None:
+def test_where_frames_are_cut_does_not_matter(
+    cut: Callable[..., list[bytes]], decisions: list[tuple[int, Control]], frame_events: int
+) -> None:
     """One source: other frame sizes and batches give the same alerts and the same accounts, byte for byte."""
-    whole, alerts, _ = _run(cut(97, one_source=True), set(), SETTINGS)
-    other, other_alerts, _ = _run(cut(frame_events, 311, one_source=True), set(), SETTINGS)
+    whole, alerts, _ = _run(cut(97, one_source=True, decisions=decisions), set(), SETTINGS)
+    other, other_alerts, _ = _run(cut(frame_events, 311, one_source=True, decisions=decisions), set(), SETTINGS)
     assert other_alerts == alerts
     assert _decisive(other) == _decisive(whole)
     assert other[1] == whole[1]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.devstack.clickhouse import EmbeddedClickHouse
     from tests.cli.conftest import Program
 
-OUR_TOPICS = ("frames", "state", "alerts", "rollups", "evidence", "deadletter", "risk", "outbox")
+OUR_TOPICS = ("frames", "state", "alerts", "rollups", "evidence", "deadletter", "risk", "outbox", "control")
 
 
 def shape(broker: str, clickhouse: EmbeddedClickHouse, prefix: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import CodecError, NewerFormatError
 from pipeline.base.hashing import HASH_NAME
-from pipeline.events.frame import COLUMNS, FRAME_VERSION, Columns, FrameHeader, Segment, decode_frame, encode_frame
+from pipeline.events.frame import COLUMNS, CONTROL_FRAME_VERSION, FRAME_VERSION, Columns, FrameHeader, Segment, decode_frame, encode_frame
 
 
 def _frame(rows: int, seed: int = 1, version: int = FRAME_VERSION) -> tuple[FrameHeader, Columns]:
@@ -60,7 +60,7 @@ def test_a_truncated_frame_and_foreign_bytes_are_refused() -> None:
 def test_a_newer_frame_names_the_next_step() -> None:
     """An older worker stops instead of guessing."""
     with pytest.raises(NewerFormatError, match="upgrade this worker"):
-        decode_frame(encode_frame(*_frame(2, version=FRAME_VERSION + 1)))
+        decode_frame(encode_frame(*_frame(2, version=CONTROL_FRAME_VERSION + 1)))
 
 
 def test_columns_cover_the_tuple() -> None:

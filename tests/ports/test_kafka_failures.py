@@ -111,7 +111,7 @@ def test_init_creates_the_topics_once(broker: str, unique: str) -> None:
     settings = settings_of(broker, unique)
     cluster = KafkaBroker(settings.kafka)
     created = ensure_topics(cluster, settings, dev=True)
-    names = ("frames", "state", "alerts", "rollups", "evidence", "deadletter", "risk", "outbox")
+    names = ("frames", "state", "alerts", "rollups", "evidence", "deadletter", "risk", "outbox", "control")
     assert sorted(created) == sorted([*(f"{unique}.{name}" for name in names), settings.requests_topic])
     assert ensure_topics(cluster, settings, dev=True) == []
     for name, partitions in {
@@ -123,6 +123,7 @@ def test_init_creates_the_topics_once(broker: str, unique: str) -> None:
         "evidence": 4,
         "deadletter": 4,
         "outbox": 4,
+        "control": 1,
     }.items():
         info = cluster.topic(f"{unique}.{name}")
         assert info is not None

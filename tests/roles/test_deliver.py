@@ -61,7 +61,7 @@ class Place:
 
     def __init__(self, **deliver: object) -> None:
         self.settings = Settings.model_validate({"prefix": "t", "deliver": {"linger_ms": 20, **deliver}})
-        self.broker = MemoryBroker({"t.alerts": 2, "t.rollups": 2, "t.deadletter": 2, "t.outbox": 2})
+        self.broker = MemoryBroker({"t.alerts": 2, "t.rollups": 2, "t.deadletter": 2, "t.outbox": 2, "t.control": 1})
         self.sink = RecordingSink()
         self.health = Health("deliver")
         self.stop = threading.Event()
@@ -288,7 +288,7 @@ def test_a_partition_taken_away_while_waiting_is_written_by_its_new_owner(place:
     place.start()
     place.until(lambda: place.sink.tried >= 1, "a try")
     other = place.broker.consumer("t.deliver")
-    other.subscribe(["t.alerts", "t.rollups", "t.deadletter"], lambda tps: dict.fromkeys(tps, 0), lambda _tps, _lost: None)
+    other.subscribe(["t.alerts", "t.rollups", "t.deadletter", "t.control"], lambda tps: dict.fromkeys(tps, 0), lambda _tps, _lost: None)
     place.until(lambda: bool(other.read(0, 0.0)) or len(other.holds()) == 3, "the other took over")
     place.sink.down = False
     mine = {tp.partition for tp in other.holds() if tp.topic == "t.rollups"}
@@ -418,7 +418,7 @@ def test_without_a_schema_the_role_does_not_start() -> None:
     """With the real sink, an unreachable ClickHouse at the start is waited for, unready, until told to stop."""
     settings = Settings.model_validate({"prefix": "t", "clickhouse": {"port": free_port()}})
     health, stop = Health("deliver"), threading.Event()
-    broker = MemoryBroker({"t.alerts": 1, "t.rollups": 1, "t.deadletter": 1, "t.outbox": 1})
+    broker = MemoryBroker({"t.alerts": 1, "t.rollups": 1, "t.deadletter": 1, "t.outbox": 1, "t.control": 1})
     thread = threading.Thread(target=run_deliver, args=(settings, stop, health), kwargs={"broker": broker})
     thread.start()
     deadline = time.monotonic() + 10

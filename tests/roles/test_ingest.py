@@ -51,7 +51,7 @@ class World:
     """A memory broker with the topics of ingest, and workers on it."""
 
     def __init__(self, frames: int = FRAMES) -> None:
-        self.broker = MemoryBroker({"requests": SOURCES, "t.frames": frames, "t.deadletter": 2})
+        self.broker = MemoryBroker({"requests": SOURCES, "t.frames": frames, "t.deadletter": 2, "t.control": 1})
         self.written: list[int] = [0] * SOURCES
         self.events: set[tuple[int, int]] = set()
         self.bad: set[tuple[int, int]] = set()
@@ -380,8 +380,9 @@ def test_too_many_bad_records_make_the_role_unready(world: World) -> None:
     [
         ({}, DependencyError),
         ({"requests": 1}, DependencyError),
-        ({"requests": 1, "t.frames": FRAMES}, DependencyError),
-        ({"requests": 1, "t.frames": FRAMES + 1, "t.deadletter": 1}, LineageError),
+        ({"requests": 1, "t.frames": FRAMES, "t.control": 1}, DependencyError),
+        ({"requests": 1, "t.frames": FRAMES, "t.deadletter": 1}, DependencyError),
+        ({"requests": 1, "t.frames": FRAMES + 1, "t.deadletter": 1, "t.control": 1}, LineageError),
     ],
 )
 def test_missing_and_changed_topics_are_refused(topics: dict[str, int], error: type[StillwatchError]) -> None:

@@ -49,6 +49,7 @@ def _play(
     *,
     batches: Sequence[int] = (),
     between: Callable[[Judge, list[Mind]], tuple[Judge, list[Mind]]] | None = None,
+    prepare_mind: Callable[[Mind], None] | None = None,
 ) -> Outcome:
     """Judge every block in order, expiring and turning epochs as a book does.
 
@@ -57,10 +58,14 @@ def _play(
         settings: of the detector.
         batches: where `prepare` begins anew.
         between: what happens to judge and minds at these places (packing, say).
+        prepare_mind: what was decided about each account beforehand.
     """
     settings = settings or DetectSettings()
     blocks, accounts = population.history
     judge, minds, alerts = Judge(settings), [Mind.fresh() for _ in accounts], []
+    for mind in minds:
+        if prepare_mind is not None:
+            prepare_mind(mind)
     epoch_ms = settings.epoch_s * 1_000
     epoch = int(blocks.closed_ms[0]) // epoch_ms
     edges = [0, *batches, len(blocks.slot)]
@@ -97,6 +102,7 @@ class Play(Protocol):
         *,
         batches: Sequence[int] = (),
         between: Callable[[Judge, list[Mind]], tuple[Judge, list[Mind]]] | None = None,
+        prepare_mind: Callable[[Mind], None] | None = None,
     ) -> Outcome:
         """Judge every block."""
         ...
