@@ -10,7 +10,6 @@ from pipeline.scoring.episode import Episode, Mark, alert_id
 from pipeline.scoring.explain import Reason, explain, headline
 from pipeline.scoring.facts import facts, seen_hours
 from pipeline.scoring.kinds import KINDS
-from pipeline.scoring.levels import Level
 from pipeline.scoring.tally import Tally
 from pipeline.scoring.tells import OF_KIND
 from pipeline.scoring.twins import alternatives
@@ -24,8 +23,10 @@ DETECTOR_VERSION = "1"
 _HOUR_MS = 3_600_000
 _UPDATE_MS = 6 * _HOUR_MS
 _GROWTH = 1.25
-_SUPPORTS = 1.5
-"""A block whose best joint score is at least this keeps an episode from being quiet."""
+_AGREES = 0.5
+"""A reason that moved the log-odds by at least this makes the finding more certain."""
+_SUPPORTS = 2.0
+"""A block whose log-odds beyond the usual are at least this keeps an episode from being quiet."""
 
 
 class Finding(NamedTuple):
@@ -33,6 +34,8 @@ class Finding(NamedTuple):
 
     kind: int
     reasons: list[Reason]
+    level: bool = False
+    """The whole life stands out, not a change."""
 
 
 class Policy:
@@ -53,14 +56,13 @@ class Policy:
         mind.counts[finding.kind] += 1
         closed = int(blocks.closed_ms[k])
         now = tuple(blocks.totals[k].tolist())
-        level = any(isinstance(reason.source, Level) for reason in finding.reasons)
         if mind.run is not None:
             first, start = mind.run.first_ms, (mind.run.requests, mind.run.input_tokens, mind.run.output_tokens)
-        elif level:
+        elif finding.level:
             first, start = int(blocks.opened_ms[k]), (0, 0, 0)  # the whole life is what stands out
         else:
             first, start = int(blocks.opened_ms[k]), before(blocks, k)
-        agreeing = sum(reason.score >= 2.0 for reason in finding.reasons)
+        agreeing = sum(reason.score >= _AGREES for reason in finding.reasons)
         vector = blocks.vector[k].tolist()
         opening = (int(blocks.opened_ms[k]), before(blocks, k)) if first < closed - _HOUR_MS else (first, start)
         episode = Episode(
@@ -111,7 +113,7 @@ class Policy:
         mind.episodes[0].revision += 1
         alert = self._revision(account_id, mind, "closed", mind.deadline_ms)
         mind.episodes = []
-        mind.evidence = mind.run = None
+        mind.evidence, mind.run = 0.0, None
         mind.deadline_ms = 0
         mind.risk = 0.0
         mind.watch = False
