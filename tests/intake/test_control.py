@@ -15,7 +15,7 @@ from pipeline.intake import ControlFramer, FrameOut, FramingConfig, Rejection, r
 
 PARTITIONS = 3
 CONFIG = FramingConfig("requests", "control-id", PARTITIONS)
-SECRET = "the heron flies at dawn"
+SECRET = "the heron flies at dawn"  # noqa: S105 - a canary, no password
 
 
 def declaration(account: str, note: str = "") -> Declaration:

@@ -46,9 +46,9 @@ def test_the_stream_crosses_epochs_and_they_bring_counts_into_force(mixed: Popul
     """The test's stream turns epochs, and what is in force afterwards is not what was shipped."""
     judge = play(mixed).judge
     fresh = Judge(DetectSettings())
-    assert judge.force.epoch > 10
-    assert judge.force.counts.sum() > 100
-    assert judge.force.change_table != fresh.force.change_table
+    assert judge.bars.epoch > 10
+    assert judge.bars.counts.sum() > 100
+    assert (judge.bars.change, judge.bars.level) != (fresh.bars.change, fresh.bars.level)
 
 
 def test_within_an_epoch_others_do_not_matter(mixed: Population, play: Play) -> None:
@@ -74,13 +74,11 @@ def test_order_of_accounts_within_an_epoch_does_not_change_the_counts(mixed: Pop
 
 
 def test_a_judges_bytes_are_bounded(mixed: Population, play: Play) -> None:
-    """Calibration packs to a few kilobytes however much was counted."""
+    """Calibration packs to less than four kilobytes however much was counted."""
     judge = play(mixed).judge
     rng = np.random.default_rng(1)
-    judge.force.waiting += rng.integers(0, 2**40, judge.force.waiting.shape)
-    assert len(judge.pack()) < 160_000
-    judge.force.waiting[:] = 0
-    assert len(judge.pack()) < 16_000
+    judge.bars.waiting += rng.integers(0, 2**40, judge.bars.waiting.shape)
+    assert len(judge.pack()) < 4_000
 
 
 def test_bytes_of_another_program_are_refused() -> None:
