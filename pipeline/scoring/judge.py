@@ -7,10 +7,12 @@ looked at once per doubling of requests. They share the alert budget and are nev
 from __future__ import annotations
 
 import math
+import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pipeline.base.errors import CodecError
 from pipeline.detectors.models import CHANNELS, Channel
 from pipeline.features.blocks import before
 from pipeline.scoring import verdicts
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pipeline.scoring.prior import Prior
 
 HOUR_MS = 3_600_000
+_LENGTH = struct.Struct("<I")
 _DAY_HOURS = 24
 _CHANGE_SHARE = 0.5
 """Of each kind's budget; LEVEL has the rest."""
@@ -74,10 +77,10 @@ class Prepared(NamedTuple):
 class Judge:
     """See the module."""
 
-    def __init__(self, settings: DetectSettings, prior: Prior | None = None) -> None:
+    def __init__(self, settings: DetectSettings, prior: Prior | None = None, partition: int = 0) -> None:
         self.settings = settings
         self.force = Force(prior)
-        self._policy = Policy(settings.cooldown_h, self.force.prior.features)
+        self._policy = Policy(settings, self.force.prior.features, partition)
         per_day = settings.alert_budget / 1000.0
         self._deposits = [per_day * s.share * _CHANGE_SHARE for s in SIGNATURES]
         bars = [self.force.bar(per_day * s.share * (1.0 - _CHANGE_SHARE)) for s in SIGNATURES]
@@ -126,6 +129,7 @@ class Judge:
         before = mind.hour
         volume = self._turn(mind, closed // HOUR_MS)  # 1
         new_hour = mind.hour > before
+        self._policy.storm.seen(first_today=before < 0 or mind.hour // _DAY_HOURS > before // _DAY_HOURS)
         values = prepared.channels[at]
         scores = self._scores(mind, values, volume, prepared.shapes[at], requests)  # 2
         joint = _joint(scores, prepared.quiet[at], limited=prepared.limited[at])
@@ -274,13 +278,18 @@ class Judge:
         """Close the episodes whose quiet time ended at or before `now_ms`."""
         return self._policy.expire(account_id, mind, now_ms)
 
+    def tick(self, now_ms: int) -> list[Alert]:
+        """An event-hour ended, by the watermark: the storm brake's clock. Call it at every hour's end."""
+        return self._policy.storm.tick(now_ms)
+
     def end_epoch(self, epoch: int) -> None:
         """An event-time epoch ended: what was counted in it comes into force."""
         self.force.end_epoch(epoch)
 
     def pack(self) -> bytes:
-        """Counts and tables, exact."""
-        return self.force.pack()
+        """Calibration and storm brake, exact: the one's bytes, the other's, and how many these are."""
+        storm = self._policy.storm.pack()
+        return b"".join((self.force.pack(), storm, _LENGTH.pack(len(storm))))
 
     def unpack(self, data: bytes) -> None:
         """Continue from `pack`.
@@ -289,7 +298,14 @@ class Judge:
             CodecError: the bytes do not decode.
             NewerFormatError: written by a newer program.
         """
-        self.force.unpack(data)
+        if len(data) < _LENGTH.size:
+            raise CodecError(f"a packed judge of {len(data)} bytes")
+        (size,) = _LENGTH.unpack(data[-_LENGTH.size :])
+        cut = len(data) - _LENGTH.size - size
+        if cut < 0:
+            raise CodecError(f"a packed judge of {len(data)} bytes that names {size} for its storm brake")
+        self.force.unpack(data[:cut])
+        self._policy.storm.unpack(data[cut : -_LENGTH.size])
 
 
 def _frozen(mind: Mind, closed: int) -> bool:

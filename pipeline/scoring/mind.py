@@ -10,7 +10,7 @@ import msgspec
 
 from pipeline.base.errors import CodecError, NewerFormatError
 from pipeline.detectors.models import AccountModels
-from pipeline.scoring.episode import Episode
+from pipeline.scoring.episode import Closed, Episode
 from pipeline.scoring.evidence import TILTS, ZERO, strength
 from pipeline.scoring.kinds import KINDS
 from pipeline.scoring.notes import Memory
@@ -45,6 +45,7 @@ class _Case(msgspec.Struct, array_like=True):
     notes: Memory
     episodes: list[Episode]
     counts: list[int]
+    closed: Closed | None
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -56,7 +57,7 @@ class Mind:
     """See the module. Changed only by `Judge` and `note`."""
 
     __slots__ = (
-        "counts", "day_blocks", "deadline_ms", "episodes", "evidence", "hour", "mismatches", "models", "notes", "pending", "risk",
+        "closed", "counts", "day_blocks", "deadline_ms", "episodes", "evidence", "hour", "mismatches", "models", "notes", "pending", "risk",
         "rulings", "run", "seen", "shape", "watch",
     )  # fmt: skip
 
@@ -67,6 +68,8 @@ class Mind:
         self.run: Run | None = None
         """Set while evidence is elevated."""
         self.episodes: list[Episode] = []
+        self.closed: Closed | None = None
+        """The last episode that ended."""
         self.counts: list[int] = [0] * len(KINDS)
         """Episodes so far by kind."""
         self.notes = Memory()
@@ -129,7 +132,7 @@ class Mind:
             parts += (_LENGTH.pack(len(rulings)), rulings)
         if self.notes.telling or self.notes.plain or self.episodes or any(self.counts):
             flags |= _HAS_CASE
-            parts.append(_ENCODER.encode(_Case(self.notes, self.episodes, self.counts)))
+            parts.append(_ENCODER.encode(_Case(self.notes, self.episodes, self.counts, self.closed)))
         parts[0] = _HEAD.pack(
             FORMAT, flags, self.mismatches, self.shape, self.day_blocks, self.seen, self.hour, self.pending, self.risk, self.deadline_ms
         )
@@ -167,7 +170,7 @@ class Mind:
                 mind.rulings = _RULINGS.decode(data[at - length : at])
             if flags & _HAS_CASE:
                 case = _CASE.decode(data[at:])
-                mind.notes, mind.episodes, mind.counts = case.notes, case.episodes, case.counts
+                mind.notes, mind.episodes, mind.counts, mind.closed = case.notes, case.episodes, case.counts, case.closed
         except (struct.error, msgspec.MsgspecError) as err:
             raise CodecError(f"packed mind does not decode: {err}") from None
         return mind
