@@ -17,6 +17,7 @@ from pipeline.scoring.storm import PASSES, Storm
 from pipeline.scoring.tally import Tally
 from pipeline.scoring.tells import OF_KIND
 from pipeline.scoring.twins import alternatives
+from pipeline.scoring.verdicts import earlier
 
 if TYPE_CHECKING:
     from pipeline.base.settings import DetectSettings
@@ -83,7 +84,7 @@ class Policy:
         for note in notes:
             episode.take(note)
         mind.notes.clear()
-        episode.account = facts(vector, now[0], next((note.plan for note in reversed(notes) if note.plan), ""))
+        episode.account = facts(vector, now[0], next((note.plan for note in reversed(notes) if note.plan), ""), earlier(mind))
         episode.alternatives = alternatives(kind, vector)
         if closed_before is not None:
             episode.go_on_from(closed_before)
@@ -98,7 +99,7 @@ class Policy:
             return []
         vector = blocks.vector[k].tolist()
         episode.now = tuple(blocks.totals[k].tolist())
-        episode.account = facts(vector, episode.now[0], episode.account.plan)
+        episode.account = facts(vector, episode.now[0], episode.account.plan, earlier(mind))
         episode.last_seen_ms = max(episode.last_seen_ms, closed)
         episode.fires += len(findings)
         mind.deadline_ms = episode.last_seen_ms + self._quiet_ms

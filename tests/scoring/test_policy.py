@@ -11,6 +11,7 @@ import pytest
 from pipeline.base.settings import DetectSettings
 from pipeline.detectors.models import Channel
 from pipeline.events.alert import Kind
+from pipeline.events.control import Baseline, Verdict, VerdictId
 from pipeline.features.blocks import new_blocks
 from pipeline.features.catalogue import INDEX
 from pipeline.scoring.explain import Reason
@@ -18,6 +19,7 @@ from pipeline.scoring.kinds import INDEX as KIND_INDEX
 from pipeline.scoring.mind import Mind
 from pipeline.scoring.policy import REOPENS_MS, Finding, Policy
 from pipeline.scoring.prior import shipped_prior
+from pipeline.scoring.verdicts import rule
 
 if TYPE_CHECKING:
     from pipeline.events.alert import Alert
@@ -44,7 +46,12 @@ class Account:
         blocks.opened_ms[0], blocks.closed_ms[0], blocks.requests[0] = now - 60_000, now, 25
         blocks.totals[0] = (self.requests, self.requests * 10, self.requests * 100)
         blocks.tokens[0] = (250, 2_500)
-        for name, value in {"life_hourly_requests": math.log(25.0), "life_active_share": 1.0, "output_length": 9.0}.items():
+        for name, value in {
+            "life_hourly_requests": math.log(25.0),
+            "life_active_share": 1.0,
+            "output_length": 9.0,
+            "requests_week": 5.0,
+        }.items():
             blocks.vector[0, INDEX[name]] = value
         findings = [] if kind is None else [Finding(KIND_INDEX[kind], [Reason(Channel.FORM, 4.0)])]
         return found + self.policy.judge(self.mind, findings, support, blocks, 0, "acct")
@@ -128,3 +135,19 @@ def _like(number: int) -> Alert:
     """Somebody else's alert with the same strongest feature."""
     (alert,) = Account(DetectSettings(storm_factor=0.0)).block(1, Kind.BULK_EXTRACTION)
     return msgspec.structs.replace(alert, subject_id=f"a{number}")
+
+
+def test_earlier_verdicts_stand_in_the_alert() -> None:
+    """What people decided about the account before is told, the newest last."""
+    account = Account()
+    given = ((Kind.PROBING, VerdictId.FALSE_POSITIVE), (Kind.BULK_EXTRACTION, VerdictId.TRUE_POSITIVE))
+    for number, (kind, verdict_id) in enumerate(given):
+        rule(
+            account.mind,
+            Verdict(
+                control_id=f"{number:016x}", account_id="acct", issued_at_ms=START_MS, issued_by="someone", alert_id="a", kind=kind,
+                baselines=[Baseline.CHANGE], verdict_id=verdict_id,
+            ),
+        )  # fmt: skip
+    (opened,) = account.block(1, Kind.BULK_EXTRACTION)
+    assert opened.account.verdicts == ["probing harmless", "bulk_extraction confirmed"]

@@ -38,7 +38,7 @@ def alert(number: int, at_ms: int = NOON, feature: str = "output_length", severi
 
 def brake(**settings: float) -> Storm:
     """A brake of partition 3."""
-    return Storm(DetectSettings(**settings), 3, "1")  # type: ignore[arg-type]  # numbers
+    return Storm(DetectSettings(**settings), 3, "1")
 
 
 def test_alerts_alike_above_the_allowance_become_one_incident() -> None:
@@ -143,10 +143,10 @@ def test_a_deploy_that_moves_everybody_is_one_incident_not_hundreds(deploy: Popu
     assert opened["population"] == 1
     assert opened["account"] <= len(loose) / 3
     incident = [a for a in outcome.alerts if a.subject_type == "population"]
-    told = {a.subject_id for a in outcome.alerts if a.subject_type == "account" and a.severity < 4 and a.state == "opened"}
-    folded = {account for account, mind in zip(deploy.history.accounts, outcome.minds, strict=True) if any(e.folded for e in mind.episodes)}
-    assert folded
-    assert not folded & told
+    last_word = {a.alert_id: a.state for a in outcome.alerts}
+    folded = [episode.alert_id for mind in outcome.minds for episode in mind.episodes if episode.folded]
+    assert len(folded) >= 5
+    assert {last_word.get(alert_id, "closed") for alert_id in folded} == {"closed"}, "what is folded stands open nowhere"
     assert incident[-1].account_ids
 
 
@@ -165,8 +165,8 @@ def test_batches_and_packing_do_not_matter_in_a_storm(deploy: Population, play: 
     assert other.judge.pack() == whole.judge.pack()
 
 
-def test_severe_alerts_come_out_of_a_storm(deploy: Population, play: Play) -> None:
-    """Nothing of a folded episode goes out before severity 4; then it opens as revision 1, and updates follow without a hole."""
+def test_alerts_beside_a_storm_are_whole(deploy: Population, play: Play) -> None:
+    """Whatever was folded in between: each alert that went out opens first, and its revisions have no hole."""
     outcome = play(deploy)
     revisions: dict[str, list[Alert]] = {}
     for found in outcome.alerts:
@@ -175,4 +175,4 @@ def test_severe_alerts_come_out_of_a_storm(deploy: Population, play: Play) -> No
     for life in revisions.values():
         assert life[0].state == "opened"
         assert [a.revision for a in life] == list(range(1, len(life) + 1))
-    assert any(life[0].severity >= 4 for life in revisions.values())
+    assert len(revisions) >= FLOOR
