@@ -8,10 +8,12 @@ never added to each other: a benign account that is unusual for ever would be ac
 from __future__ import annotations
 
 import math
+import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pipeline.base.errors import CodecError
 from pipeline.features.blocks import before
 from pipeline.scoring import verdicts
 from pipeline.scoring.bars import Bars
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pipeline.scoring.mind import Mind
     from pipeline.scoring.prior import Prior
 
+_LENGTH = struct.Struct("<I")
 DAY_MS = 86_400_000
 DRIFT = 2.0
 """Log-odds beyond the usual that a block must bring to count: below it, being a little odd never adds up."""
@@ -61,11 +64,13 @@ class Prepared(NamedTuple):
 class Judge:
     """See the module."""
 
-    def __init__(self, settings: DetectSettings, prior: Prior | None = None, taught: Taught | None = None, partitions: int = 1) -> None:
+    def __init__(
+        self, settings: DetectSettings, prior: Prior | None = None, taught: Taught | None = None, partition: int = 0, partitions: int = 1
+    ) -> None:
         self.settings = settings
         self.bars = Bars(settings, prior, partitions)
         self._taught = shipped_taught() if taught is None else taught
-        self._policy = Policy(settings.cooldown_h, self.bars.prior.features)
+        self._policy = Policy(settings, self.bars.prior.features, partition)
 
     # ---- blocks
 
@@ -93,6 +98,7 @@ class Judge:
         at = k - prepared.lo
         closed, requests = int(blocks.closed_ms[k]), int(blocks.requests[k])
         mind.seen += 1
+        self._policy.storm.seen(first_today=closed // DAY_MS > mind.day)
         over = mind.turn(closed // DAY_MS)  # 1
         if not math.isnan(over):
             self.bars.teach_day(over)
@@ -180,13 +186,18 @@ class Judge:
         """Close the episodes whose quiet time ended at or before `now_ms`."""
         return self._policy.expire(account_id, mind, now_ms)
 
+    def tick(self, now_ms: int) -> list[Alert]:
+        """An event-hour ended, by the watermark: the storm brake's clock. Call it at every hour's end."""
+        return self._policy.storm.tick(now_ms)
+
     def end_epoch(self, epoch: int) -> None:
         """An event-time epoch ended: what was counted in it comes into force."""
         self.bars.end_epoch(epoch)
 
     def pack(self) -> bytes:
-        """Counts, exact."""
-        return self.bars.pack()
+        """Calibration and storm brake, exact: the one's bytes, the other's, and how many these are."""
+        storm = self._policy.storm.pack()
+        return b"".join((self.bars.pack(), storm, _LENGTH.pack(len(storm))))
 
     def unpack(self, data: bytes) -> None:
         """Continue from `pack`.
@@ -195,7 +206,14 @@ class Judge:
             CodecError: the bytes do not decode.
             NewerFormatError: written by a newer program.
         """
-        self.bars.unpack(data)
+        if len(data) < _LENGTH.size:
+            raise CodecError(f"a packed judge of {len(data)} bytes")
+        (size,) = _LENGTH.unpack(data[-_LENGTH.size :])
+        cut = len(data) - _LENGTH.size - size
+        if cut < 0:
+            raise CodecError(f"a packed judge of {len(data)} bytes that names {size} for its storm brake")
+        self.bars.unpack(data[:cut])
+        self._policy.storm.unpack(data[cut : -_LENGTH.size])
 
 
 def _frozen(mind: Mind, closed: int) -> bool:

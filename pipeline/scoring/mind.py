@@ -10,7 +10,7 @@ import msgspec
 
 from pipeline.base.errors import CodecError, NewerFormatError
 from pipeline.detectors.models import AccountModels
-from pipeline.scoring.episode import Episode
+from pipeline.scoring.episode import Closed, Episode
 from pipeline.scoring.kinds import KINDS
 from pipeline.scoring.notes import Memory
 from pipeline.scoring.verdicts import Rulings
@@ -46,6 +46,7 @@ class _Case(msgspec.Struct, array_like=True):
     notes: Memory
     episodes: list[Episode]
     counts: list[int]
+    closed: Closed | None
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -58,7 +59,8 @@ class Mind:
     """See the module. Changed only by `Judge` and `note`."""
 
     __slots__ = (
-        "counts", "day", "days", "deadline_ms", "episodes", "evidence", "models", "notes", "risk", "rulings", "run", "seen", "top", "watch",
+        "closed", "counts", "day", "days", "deadline_ms", "episodes", "evidence", "models", "notes", "risk", "rulings", "run", "seen",
+        "top", "watch",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -68,6 +70,8 @@ class Mind:
         self.run: Run | None = None
         """Set while there is evidence."""
         self.episodes: list[Episode] = []
+        self.closed: Closed | None = None
+        """The last episode that ended."""
         self.counts: list[int] = [0] * len(KINDS)
         """Episodes so far by kind."""
         self.notes = Memory()
@@ -126,7 +130,7 @@ class Mind:
             parts += (_LENGTH.pack(len(rulings)), rulings)
         if self.notes.telling or self.notes.plain or self.episodes or any(self.counts):
             flags |= _HAS_CASE
-            parts.append(_ENCODER.encode(_Case(self.notes, self.episodes, self.counts)))
+            parts.append(_ENCODER.encode(_Case(self.notes, self.episodes, self.counts, self.closed)))
         parts[0] = _HEAD.pack(
             FORMAT, flags, self.seen, self.day, self.days, self.evidence, self.top, self.risk, self.deadline_ms
         )  # fmt: skip
@@ -161,7 +165,7 @@ class Mind:
                 mind.rulings = _RULINGS.decode(data[at - length : at])
             if flags & _HAS_CASE:
                 case = _CASE.decode(data[at:])
-                mind.notes, mind.episodes, mind.counts = case.notes, case.episodes, case.counts
+                mind.notes, mind.episodes, mind.counts, mind.closed = case.notes, case.episodes, case.counts, case.closed
         except (struct.error, msgspec.MsgspecError) as err:
             raise CodecError(f"packed mind does not decode: {err}") from None
         return mind

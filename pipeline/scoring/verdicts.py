@@ -80,6 +80,12 @@ def _settle(mind: Mind, known: Rulings, verdicts: list[Ruling], excuses: list[Ex
         mind.rulings = Rulings(verdicts, excuses, known.day, known.requests, known.held)
 
 
+def earlier(mind: Mind) -> list[str]:
+    """Verdicts that count for an account in words, the newest last."""
+    rulings = () if mind.rulings is None else mind.rulings.verdicts
+    return [f"{ruling.kind} {'harmless' if ruling.weight > 0.0 else 'confirmed'}" for ruling in rulings]
+
+
 # ---- bars
 
 
@@ -155,7 +161,8 @@ def explain_breach(mind: Mind, alerts: list[Alert]) -> list[Alert]:
     rest = [msgspec.structs.replace(e, contribution=0.0) for e in episode.explanation if e.feature != DECLARED]
     episode.explanation = [entry, *rest]
     episode.headline = limit_headline(entry)
-    return [msgspec.structs.replace(alert, explanation=episode.explanation, headline=episode.headline) for alert in alerts]
+    told = {"explanation": episode.explanation, "headline": episode.headline}
+    return [msgspec.structs.replace(alert, **told) if alert.subject_type == "account" else alert for alert in alerts]
 
 
 def limit_headline(entry: Explanation) -> str:

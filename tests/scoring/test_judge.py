@@ -65,12 +65,12 @@ def test_within_an_epoch_others_do_not_matter(mixed: Population, play: Play) -> 
 
 
 def test_order_of_accounts_within_an_epoch_does_not_change_the_counts(mixed: Population, play: Play) -> None:
-    """Two judges that saw the same accounts' blocks in another interleaving hold equal bytes: counts commute."""
+    """Two judges that saw the same accounts' blocks in another interleaving hold equal calibrations: counts commute."""
     settings = DetectSettings(epoch_s=3_600 * 250_000)
     blocks, accounts = mixed.history
     by_account = np.argsort(blocks.slot, kind="stable")
     other = mixed._replace(history=History(Blocks(*(column[by_account] for column in blocks)), accounts))  # type: ignore[arg-type]
-    assert play(mixed, settings).judge.pack() == play(other, settings).judge.pack()
+    assert play(mixed, settings).judge.force.pack() == play(other, settings).judge.force.pack()
 
 
 def test_a_judges_bytes_are_bounded(mixed: Population, play: Play) -> None:

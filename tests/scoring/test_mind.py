@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.base.errors import CodecError, NewerFormatError
+from pipeline.base.settings import DetectSettings
 from pipeline.scoring.mind import FORMAT, Mind
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def test_calm_minds_are_small(mixed: Population, play: Play) -> None:
 
 def test_bytes_are_the_mind(mixed: Population, play: Play, requests: MakeRequests) -> None:
     """Unpacked minds pack to the same bytes, with episodes, suspicion and notes among them."""
-    minds = play(mixed).minds
+    minds = play(mixed, DetectSettings(cooldown_h=24)).minds
     for mind in minds:
         if mind.watch:
             mind.note(range(40), requests(40, output_tokens=[2_000, 10] * 20))
