@@ -97,26 +97,31 @@ def spreads(histories: list[History]) -> dict[str, Spread]:
 
 
 def count(histories: Iterable[History], prior: Prior, taught: Taught | None = None) -> NDArray[np.int64]:
-    """Judge every block of benign accounts with bars out of reach → what they reached: days and looks [2, BINS]."""
-    judge = Judge(DetectSettings(), prior._replace(days=empty_prior().days, looks=empty_prior().looks), taught)
+    """Judge every block of benign accounts with bars out of reach → what they reached: runs and looks [2, BINS]."""
+    judge = Judge(DetectSettings(), empty_prior()._replace(features=prior.features), taught)
     for blocks, accounts in histories:
         minds = [Mind.fresh() for _ in accounts]
         prepared = judge.prepare(blocks, 0, len(blocks.slot))
         for k, slot in enumerate(blocks.slot.tolist()):
             judge.decide(prepared, k, blocks, minds[slot], accounts[slot])
+        for mind in minds:
+            if mind.run is not None:
+                judge.bars.teach_run(mind.run.peak)
     return judge.bars.counted()
 
 
-def fit(histories: list[History], taught: Taught | None = None) -> PriorFile:
-    """The prior of these benign histories."""
+def fit(*parts: tuple[list[History], Taught | None]) -> PriorFile:
+    """The prior of benign histories, each part counted with its own ensembles (None: the shipped ones)."""
+    everyone = [history for histories, _ in parts for history in histories]
     with warnings.catch_warnings():  # numpy warns where a field is absent from an account or from all of them
         warnings.filterwarnings("ignore", r"All-NaN slice|Mean of empty slice|Degrees of freedom", RuntimeWarning)
-        features = spreads(histories)
-    days, looks = count(histories, empty_prior()._replace(features=features), taught)
+        features = spreads(everyone)
+    prior = empty_prior()._replace(features=features)
+    runs, looks = np.sum([count(histories, prior, taught) for histories, taught in parts], axis=0)
     return PriorFile(
-        accounts=sum(len(np.unique(blocks.slot)) for blocks, _ in histories),
-        account_days=sum(len(np.unique(blocks.slot * np.int64(1_000_000) + blocks.closed_ms // _DAY_MS)) for blocks, _ in histories),
+        accounts=sum(len(np.unique(blocks.slot)) for blocks, _ in everyone),
+        account_days=sum(len(np.unique(blocks.slot * np.int64(1_000_000) + blocks.closed_ms // _DAY_MS)) for blocks, _ in everyone),
         features=features,
-        days=sparse(days),
+        runs=sparse(runs),
         looks=sparse(looks),
     )

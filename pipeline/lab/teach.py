@@ -1,17 +1,19 @@
 """Teach the shipped ensembles and fit the shipped prior: `python -m pipeline.lab.teach` (extra `evaluate`).
 
-Only the tune half of the package's own parametric generator is used: nothing of the public data sets, none of the archetypes,
-templates and rhythms that the judge half keeps to itself. The prior is counted on other populations than the trees saw, since
-trees flatter what they were taught on.
+Sources are the package's own parametric generator and, with `--data`, workloads composed from public marginals; of each only
+the tune half, so none of the archetypes, tenants, texts, templates and rhythms that the judge half keeps to itself. The bars of the prior
+are counted with trees that were taught on the *other* source: trees flatter what they know, and a bar must hold on what they
+do not. With one source they are counted on populations that the trees did not see.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -34,10 +36,13 @@ from pipeline.scoring.taught import Taught, write_taught
 from pipeline.scoring.trees import Trees
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from numpy.typing import NDArray
 
     from pipeline.lab.evaluate.table import Shard
 
+T = TypeVar("T")
 WORKLOAD = "teaching"
 COUNTED = "standard"
 _SAID = 0.1
@@ -93,9 +98,9 @@ def _hostile(shard: Shard, blocks: Blocks) -> NDArray[np.int64]:
     return found
 
 
-def lesson(number: int) -> Lesson:
+def lesson(data: Path | None, number: int) -> Lesson:
     """Examples of one population."""
-    shard = workload(WORKLOAD).build(marginals_of(None), Split.TUNE, number)
+    shard = workload(WORKLOAD).build(marginals_of(data), Split.TUNE, number)
     (blocks, _), hostile = shard_history(shard)
     rng = np.random.default_rng(number)
     share = hostile / blocks.requests
@@ -171,32 +176,44 @@ def teach(lessons: list[Lesson]) -> Taught:
     return Taught(change, level, tuple(boost(rows, kind == i, 30, 8) for i in range(len(KINDS))))
 
 
-def benign(number: int) -> History:
+def benign(data: Path | None, number: int) -> History:
     """Blocks of the benign accounts of one population, slots as they were."""
-    shard = workload(COUNTED).build(marginals_of(None), Split.TUNE, number)
+    shard = workload(COUNTED).build(marginals_of(data), Split.TUNE, number)
     (blocks, accounts), _ = shard_history(shard)
     mine = np.array([a.benign for a in shard.accounts])[blocks.slot]
     columns: list[NDArray[Any]] = [column[mine] for column in blocks]
     return History(Blocks(*columns), accounts)
 
 
-def main(taught_on: int, counted_on: int) -> None:
-    """Write the package's two files."""
+def main(data: Path | None, taught_on: int, counted_on: int) -> None:
+    """Write the package's two files; progress on standard error."""
     folder = Path(__file__).parent.parent / "scoring"
+    sources = [None] if data is None else [None, data]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        lessons = []
-        for number, found in enumerate(pool.map(lesson, range(taught_on)), 1):
-            lessons.append(found)
-            sys.stderr.write(f"taught on population {number} of {taught_on}\n")
+        asked = [pool.submit(lesson, source, number) for source in sources for number in range(taught_on)]
+        wanted = [pool.submit(benign, source, number) for source in sources for number in range(counted_on)]
+        lessons = [_told(f, f"examples {i} of {len(asked)}") for i, f in enumerate(asked, 1)]
         taught = teach(lessons)
         (folder / TAUGHT_FILE).write_bytes(write_taught(taught))
-        histories = []
-        for number, history in enumerate(pool.map(benign, range(counted_on)), 1):
-            histories.append(history)
-            sys.stderr.write(f"counted population {number} of {counted_on}: {len(history.blocks.slot)} blocks\n")
-    data = msgspec.json.format(msgspec.json.encode(fit(histories, taught)), indent=0)
-    (folder / PRIOR_FILE).write_bytes(data + b"\n")
+        histories = [_told(f, f"benign population {i} of {len(wanted)}") for i, f in enumerate(wanted, 1)]
+    parts = []
+    for at in range(len(sources)):
+        others = lessons[: at * taught_on] + lessons[(at + 1) * taught_on :]
+        parts.append((histories[at * counted_on : (at + 1) * counted_on], teach(others) if others else taught))
+    encoded = msgspec.json.format(msgspec.json.encode(fit(*parts)), indent=0)
+    (folder / PRIOR_FILE).write_bytes(encoded + b"\n")
+
+
+def _told(done: Future[T], what: str) -> T:
+    found = done.result()
+    sys.stderr.write(what + "\n")
+    return found
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:] or (10, 8)))
+    options = argparse.ArgumentParser(prog="python -m pipeline.lab.teach", description=__doc__)
+    options.add_argument("--data", type=Path, help="folder of the public data sets: teach and count on their marginals too")
+    options.add_argument("--taught-on", type=int, default=8, help="populations per source for the trees (default 8)")
+    options.add_argument("--counted-on", type=int, default=5, help="populations per source for the bars (default 5)")
+    found = options.parse_args()
+    main(found.data, found.taught_on, found.counted_on)

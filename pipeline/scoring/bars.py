@@ -1,7 +1,7 @@
 """The bars in force in one partition: fixed within an epoch, from what comparable accounts reached, counted for the next ones.
 
-Two histograms of benign life: the highest CHANGE evidence of each calm account-day, and the log-odds of each LEVEL look. A
-bar is the height that spends its half of the budget: false alerts per account-day, times the days that one is open.
+Two histograms of benign life: the height of every run of CHANGE evidence (from nothing until nothing is left), and the log-odds
+of every LEVEL look; and the account-days in which they happened. A bar is the height that spends its half of the budget.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from pipeline.base.settings import DetectSettings
 
 FORMAT = 2
-DAY_GRID = Grid(0.0, 64.0)
+RUN_GRID = Grid(0.0, 64.0)
 LOOK_GRID = Grid(-8.0, 8.0)
 _CHANGE_SHARE = 0.5
 """Of the budget; LEVEL has the rest."""
 _DAYS_OPEN = 1.5
 """Account-days that a false alert costs: the day it opens and, every other time, the next."""
-_LOWEST_CHANGE, _LOWEST_LEVEL = 4.0, 0.0
-"""No budget takes the bars below this: two blocks at full surprise, even odds."""
+_LOWEST_CHANGE, _LOWEST_LEVEL = 4.0, -1.0
+"""No budget takes the bars below this: two blocks at full surprise; three to one against."""
 _DAY_S = 86_400
 
 
@@ -40,7 +40,9 @@ class _Packed(msgspec.Struct, array_like=True):
     epoch: int
     in_force: list[list[int]]
     waiting: list[list[int]]
-    days: list[int]
+    account_days: int
+    days_waiting: int
+    last_day: list[int]
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -58,32 +60,40 @@ class Bars:
         self.epoch = 0
         self.counts = np.zeros((2, BINS), np.int64)
         self.waiting = np.zeros((2, BINS), np.int64)
-        self._days: list[int] = []
-        """Account-days counted in each of the last day's epochs."""
+        self.account_days = 0
+        self.days_waiting = 0
+        self._last_day: list[int] = []
+        """Account-days that began in each of the last day's epochs."""
         self._set()
 
     def _set(self) -> None:
-        days = tail_of(DAY_GRID, blend(self.prior.days, self.counts[0]))
+        runs = tail_of(RUN_GRID, blend(self.prior.runs, self.counts[0]))
         looks = tail_of(LOOK_GRID, blend(self.prior.looks, self.counts[1]))
         per_day = self.budget / 1000.0 / _DAYS_OPEN
-        looks_a_day = max(int((self.prior.looks + self.counts[1]).sum()), 1) / max(int((self.prior.days + self.counts[0]).sum()), 1)
-        self.change = max(days.bar(per_day * _CHANGE_SHARE), _LOWEST_CHANGE)
+        days = max(self.prior.account_days + self.account_days, 1)
+        runs_a_day = max(int(self.prior.runs.sum() + self.counts[0].sum()), 1) / days
+        looks_a_day = max(int(self.prior.looks.sum() + self.counts[1].sum()), 1) / days
+        self.change = max(runs.bar(per_day * _CHANGE_SHARE / runs_a_day), _LOWEST_CHANGE)
         """Evidence from which CHANGE opens an episode."""
         self.level = max(looks.bar(per_day * (1.0 - _CHANGE_SHARE) / looks_a_day), _LOWEST_LEVEL)
         """Log-odds from which LEVEL does."""
-        self.change_halving, self.level_halving = math.log(2.0) * _excess(days), math.log(2.0) * _excess(looks)
+        self.change_halving, self.level_halving = math.log(2.0) * _excess(runs), math.log(2.0) * _excess(looks)
         """How much higher a bar must be to be reached half as often."""
 
     @property
     def budget(self) -> float:
         """False alerts per 1,000 active account-days: as set, or what `false_alerts_per_day` allows a fleet of this size."""
-        active = self._partitions * sum(self._days)
+        active = self._partitions * sum(self._last_day)
         allowed = 1000.0 * self._settings.false_alerts_per_day / active if active else self._settings.alert_budget
         return min(self._settings.alert_budget, allowed)
 
-    def teach_day(self, top: float) -> None:
-        """Count the highest evidence of one calm account-day."""
-        self.waiting[0, DAY_GRID.bin_of(top)] += 1
+    def teach_day(self) -> None:
+        """Count an account-day that begins."""
+        self.days_waiting += 1
+
+    def teach_run(self, peak: float) -> None:
+        """Count the height of one calm run of evidence that is over."""
+        self.waiting[0, RUN_GRID.bin_of(peak)] += 1
 
     def teach_look(self, odds: float) -> None:
         """Count the log-odds of one calm account's look."""
@@ -93,19 +103,22 @@ class Bars:
         """Bring what was counted into force."""
         passed = epoch - self.epoch if self.epoch else 1
         self.epoch = epoch
-        fresh = [int(self.waiting[0].sum()), *[0] * min(passed - 1, self._epochs_a_day)]
-        self._days = [*self._days, *fresh][-self._epochs_a_day :]
+        fresh = [self.days_waiting, *[0] * min(passed - 1, self._epochs_a_day)]
+        self._last_day = [*self._last_day, *fresh][-self._epochs_a_day :]
+        self.account_days += self.days_waiting
+        self.days_waiting = 0
         self.counts += self.waiting
         self.waiting[:] = 0
         self._set()
 
     def counted(self) -> NDArray[np.int64]:
-        """Everything counted, in force or waiting: days and looks [2, BINS]."""
+        """Everything counted, in force or waiting: runs and looks [2, BINS]."""
         return self.counts + self.waiting
 
     def pack(self) -> bytes:
         """Counts in force and waiting, exact."""
-        return _ENCODER.encode(_Packed(FORMAT, self.epoch, [sparse(c) for c in self.counts], [sparse(c) for c in self.waiting], self._days))
+        counts = [sparse(c) for c in self.counts], [sparse(c) for c in self.waiting]
+        return _ENCODER.encode(_Packed(FORMAT, self.epoch, *counts, self.account_days, self.days_waiting, self._last_day))
 
     def unpack(self, data: bytes) -> None:
         """Continue from `pack`.
@@ -122,7 +135,8 @@ class Bars:
             raise NewerFormatError(f"calibration format {packed.format}; this program reads {FORMAT}", next_step="upgrade this worker")
         if packed.format < FORMAT or len(packed.in_force) != len(self.counts) or len(packed.waiting) != len(self.counts):
             raise CodecError(f"calibration format {packed.format}; this program reads {FORMAT}: replay the frames under a new prefix")
-        self.epoch, self._days = packed.epoch, packed.days
+        self.epoch, self._last_day = packed.epoch, packed.last_day
+        self.account_days, self.days_waiting = packed.account_days, packed.days_waiting
         self.counts = np.array([dense(row) for row in packed.in_force])
         self.waiting = np.array([dense(row) for row in packed.waiting])
         self._set()

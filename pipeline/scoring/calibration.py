@@ -85,7 +85,7 @@ def blend(prior: NDArray[np.int64], counted: NDArray[np.int64]) -> NDArray[np.fl
     total = int(beyond[0])
     if total == 0:
         return counted.astype(np.float64)
-    cut = int(np.flatnonzero(beyond >= total * _TAIL)[-1])
+    cut = max(int(np.flatnonzero(beyond >= total * _TAIL)[-1]), 1)
     body = int(counted[:cut].sum())
     share = int(beyond[cut]) / total
     scale = body / total / (1.0 - share) if share < 1.0 else 0.0

@@ -88,7 +88,7 @@ class Judge:
     def decide(self, prepared: Prepared, k: int, blocks: Blocks, mind: Mind, account_id: str) -> list[Alert]:
         """Judge block k: models learn, evidence moves, policy speaks. Blocks of one account must come in closing order.
 
-        1. the clock of the account: a day that is over teaches the bars;
+        1. the clock of the account;
         2. River says how far the block's log-odds are beyond the account's usual;
         3. that moves the evidence of CHANGE;
         4. a look of LEVEL, if the account has doubled;
@@ -98,10 +98,9 @@ class Judge:
         at = k - prepared.lo
         closed, requests = int(blocks.closed_ms[k]), int(blocks.requests[k])
         mind.seen += 1
-        self._policy.storm.seen(first_today=closed // DAY_MS > mind.day)
-        over = mind.turn(closed // DAY_MS)  # 1
-        if not math.isnan(over):
-            self.bars.teach_day(over)
+        if mind.turn(closed // DAY_MS):  # 1
+            self._policy.storm.seen(first_today=True)
+            self.bars.teach_day()
         odds = prepared.odds[at]
         excess = self._given(mind.models.excess(odds)) if mind.days > 1 else math.nan  # 2
         verdicts.observe(mind, closed, requests)
@@ -116,10 +115,6 @@ class Judge:
         if breach is not None:
             alerts = verdicts.explain_breach(mind, alerts)
         self._learn(mind, odds, closed)  # 6
-        if mind.episodes:
-            mind.top = math.nan
-        elif mind.evidence > mind.top:
-            mind.top = mind.evidence
         mind.watch = bool(mind.episodes) or mind.evidence > 0.0 or support >= DRIFT or int(blocks.totals[k, 0]) < _WATCH_REQUESTS
         if not mind.watch:
             mind.notes.clear()
@@ -167,10 +162,13 @@ class Judge:
     def _follow(self, mind: Mind, excess: float, blocks: Blocks, k: int) -> None:
         """Remember where suspicion began and what it looks like, forget it when it is gone."""
         if mind.evidence <= 0.0:
+            if mind.run is not None and not mind.episodes:
+                self.bars.teach_run(mind.run.peak)
             mind.run = None
         elif mind.run is None:
             mind.run = Run(int(blocks.closed_ms[k]), int(blocks.opened_ms[k]), *before(blocks, k), [0.0] * len(KINDS))
         if mind.run is not None and excess > DRIFT:
+            mind.run.peak = max(mind.run.peak, mind.evidence)
             mind.run.votes = [a + b for a, b in zip(mind.run.votes, self._name(blocks, k), strict=True)]
         if not mind.episodes:
             mind.risk = 0.6 * min(mind.evidence / self.bars.change, 1.0)

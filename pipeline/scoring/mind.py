@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import struct
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.scoring.notes import Requests
 
 FORMAT = 3
-_HEAD = struct.Struct("<BBIiHdddq")
+_HEAD = struct.Struct("<BBIiHddq")
 _MODELS = struct.Struct("<B")
 _LENGTH = struct.Struct("<I")
 _HAS_RUN, _HAS_CASE, _WATCHED, _HAS_RULINGS = 1, 2, 4, 8
@@ -38,6 +37,8 @@ class Run(msgspec.Struct, array_like=True):
     output_tokens: int
     votes: list[float]
     """Log-likelihood of each kind, up to a constant."""
+    peak: float = 0.0
+    """Highest evidence so far."""
 
 
 class _Case(msgspec.Struct, array_like=True):
@@ -60,7 +61,7 @@ class Mind:
 
     __slots__ = (
         "closed", "counts", "day", "days", "deadline_ms", "episodes", "evidence", "models", "notes", "risk", "rulings", "run", "seen",
-        "top", "watch",
+        "watch",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -84,8 +85,6 @@ class Mind:
         """Event-day of the latest block judged."""
         self.days = 0
         """Event-days with a block so far."""
-        self.top = 0.0
-        """Highest evidence of that day; NaN once it had an episode."""
         self.watch = True
         self.rulings: Rulings | None = None
         """Verdicts and declarations in force, see `scoring.verdicts`."""
@@ -105,15 +104,13 @@ class Mind:
             for episode in self.episodes:
                 episode.take(note)
 
-    def turn(self, day: int) -> float:
-        """Let the account's clock reach event-day `day` → the highest evidence of the calm day that is now over, NaN if none is."""
+    def turn(self, day: int) -> bool:
+        """Let the account's clock reach event-day `day` → whether that is a new one."""
         if day <= self.day:
-            return math.nan
-        over = self.top if self.day >= 0 else math.nan
+            return False
         self.day = day
         self.days = min(self.days + 1, _DAYS_MAX)
-        self.top = math.nan if self.episodes else self.evidence
-        return over
+        return True
 
     def pack(self) -> bytes:
         """Bytes of this mind; equal minds give equal bytes."""
@@ -132,7 +129,7 @@ class Mind:
             flags |= _HAS_CASE
             parts.append(_ENCODER.encode(_Case(self.notes, self.episodes, self.counts, self.closed)))
         parts[0] = _HEAD.pack(
-            FORMAT, flags, self.seen, self.day, self.days, self.evidence, self.top, self.risk, self.deadline_ms
+            FORMAT, flags, self.seen, self.day, self.days, self.evidence, self.risk, self.deadline_ms
         )  # fmt: skip
         return b"".join(parts)
 
@@ -150,7 +147,7 @@ class Mind:
         if data and data[0] < FORMAT:
             raise CodecError(f"mind format {data[0]}; this program reads {FORMAT}: replay the frames under a new prefix")
         try:
-            _, flags, mind.seen, mind.day, mind.days, mind.evidence, mind.top, mind.risk, mind.deadline_ms = _HEAD.unpack_from(data)
+            _, flags, mind.seen, mind.day, mind.days, mind.evidence, mind.risk, mind.deadline_ms = _HEAD.unpack_from(data)
             mind.watch = bool(flags & _WATCHED)
             (length,) = _MODELS.unpack_from(data, _HEAD.size)
             at = _HEAD.size + _MODELS.size + length

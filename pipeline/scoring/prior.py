@@ -34,7 +34,7 @@ class PriorFile(msgspec.Struct, frozen=True):
     accounts: int
     account_days: int
     features: dict[str, Spread]
-    days: list[int]
+    runs: list[int]
     looks: list[int]
 
 
@@ -42,7 +42,8 @@ class Prior(NamedTuple):
     """The prior in memory."""
 
     features: dict[str, Spread]
-    days: NDArray[np.int64]  # [BINS] highest CHANGE evidence of benign account-days
+    account_days: int
+    runs: NDArray[np.int64]  # [BINS] heights that CHANGE evidence reached in benign accounts
     looks: NDArray[np.int64]  # [BINS] log-odds of LEVEL looks at benign accounts
 
 
@@ -63,7 +64,7 @@ def dense(pairs: list[int]) -> NDArray[np.int64]:
 
 def empty_prior() -> Prior:
     """A prior that knows nothing, to count the first one with: its bars are out of reach."""
-    return Prior({}, np.zeros(BINS, np.int64), np.zeros(BINS, np.int64))
+    return Prior({}, 0, np.zeros(BINS, np.int64), np.zeros(BINS, np.int64))
 
 
 def read_prior(data: bytes) -> Prior:
@@ -73,7 +74,7 @@ def read_prior(data: bytes) -> Prior:
         msgspec.ValidationError: it is not one.
     """
     found = msgspec.json.decode(data, type=PriorFile)
-    return Prior(found.features, dense(found.days), dense(found.looks))
+    return Prior(found.features, found.account_days, dense(found.runs), dense(found.looks))
 
 
 @functools.cache
