@@ -14,6 +14,7 @@ Nothing depends on where frames begin or end, nor on which accounts are packed: 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -26,13 +27,13 @@ from pipeline.accounts.rollups import Rollups
 from pipeline.accounts.watermark import Watermarks
 from pipeline.base.errors import CodecError, LineageError, StillwatchError
 from pipeline.base.hashing import HASH_NAME
-from pipeline.events.alert import EvidenceEvent
 from pipeline.events.control import decode_segment
 from pipeline.events.outputs import HOUR_MS
 from pipeline.features.kernel import DAY_HOURS, MIN_BLOCK, apply_events, close_open, new_blocks
 from pipeline.features.row import ROW
 from pipeline.scoring.judge import Judge
 from pipeline.scoring.mind import Mind
+from pipeline.scoring.notes import Requests
 from pipeline.scoring.verdicts import rule
 
 if TYPE_CHECKING:
@@ -543,22 +544,12 @@ class _Run:
         self.alerts += alerts
         self.alert_rows += [row] * len(alerts)
 
-    def evidence(self, source_partition: int, row: int) -> EvidenceEvent:
-        c, symbols = self.columns, self.header.symbols
-        return EvidenceEvent(
-            event_id=symbols[c.event_id[row]],
-            occurred_at_ms=int(c.occurred_at_ms[row]),
-            conversation_id=symbols[c.conversation_id[row]],
-            position=f"{source_partition}:{c.offset[row]}",
-        )
-
 
 class _Notes:
     """Tells watched minds about their events, in row order, interleaved with the blocks that turn watching on and off."""
 
     def __init__(self, run: _Run, source_partition: int, lo: int, hi: int, minds: list[Mind]) -> None:
-        self._run = run
-        self._source = source_partition
+        self._requests = Requests(run.columns, run.header.symbols, source_partition, lo, hi)
         self._hi = hi
         self._minds = minds
         self._slots = run.slots[lo:hi]
@@ -579,12 +570,10 @@ class _Notes:
         if at is None:
             return
         stop, order, mind = self._stop[slot], self._order, self._minds[slot]
-        row -= self._lo
-        while at < stop and order[at] <= row:
-            if mind.watch:
-                mind.note(self._run.evidence(self._source, order[at] + self._lo))
-            at += 1
-        self._next[slot] = at
+        end = bisect_right(order, row - self._lo, at, stop)
+        if mind.watch and end > at:
+            mind.note([i + self._lo for i in order[at:end]], self._requests)
+        self._next[slot] = end
 
     def rest(self) -> None:
         """Note what is left."""

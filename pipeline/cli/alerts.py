@@ -33,6 +33,7 @@ HISTORY_SQL = """
 SELECT revision, state, raised_at, severity, round(risk, 3) AS risk, requests, output_tokens
 FROM alerts FINAL WHERE alert_id = {id:String} ORDER BY revision
 """
+NESTED = ("explanation", "slices", "alternatives", "evidence")
 
 
 class State(StrEnum):
@@ -79,10 +80,10 @@ def show(alert_id: AlertId, as_json: AsJson = False) -> None:
         write_json([{**alert, "revisions": history.records()}])
         return
     for name, value in alert.items():
-        if name not in ("explanation", "evidence"):
+        if name not in NESTED:
             shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             typer.echo(f"{name:22}{printable(shown)}")
-    for name in ("explanation", "evidence"):
+    for name in NESTED:
         if alert[name]:
             typer.echo(f"\n{name}")
             write_table(tuple(alert[name][0]), [list(entry.values()) for entry in alert[name]])

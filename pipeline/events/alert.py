@@ -52,6 +52,8 @@ class Explanation(msgspec.Struct, frozen=True):
     tail_probability: float
     contribution: float
     """Share of the decision's score, 0–1."""
+    phrase: str = ""
+    """The same in an analyst's words."""
 
 
 class EvidenceEvent(msgspec.Struct, frozen=True, gc=False):
@@ -62,6 +64,56 @@ class EvidenceEvent(msgspec.Struct, frozen=True, gc=False):
     conversation_id: str
     position: str
     """`partition:offset` in `api.requests`."""
+    why: str = ""
+    """What about this request supports the suspicion; empty: it only stands near those that do."""
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """Part of the subject's traffic: how much of what is suspicious goes through it."""
+
+    dimension: Literal["api_key", "address_block", "template", "model"]
+    value: str
+    """An API key's id, a /24 or /48 block, the short hash of a template, a model's name."""
+    requests: int
+    """Suspicious requests counted in it; a lower bound when there are many values."""
+    share: float
+    """Of the suspicious requests counted, 0–1."""
+    ordinary_share: float
+    """Of the subject's other requests counted, 0–1: what blocking this slice would hit besides."""
+    stops: bool
+    """Belongs to the smallest slice that holds at least 90 % of what is suspicious: blocking those values stops it."""
+
+
+class AccountFacts(msgspec.Struct, frozen=True):
+    """Who the subject is, as far as events and verdicts told."""
+
+    plan: str = ""
+    age_days: float | None = None
+    """Since sign-up; None when events do not tell it."""
+    seen_days: float = 0.0
+    """Since the first request that was seen here."""
+    requests_30d: int = 0
+    """Requests of the last 30 days: exact while `seen_days` is at most 30, later from a decaying count, as if the pace were even."""
+    verdicts: list[str] = []
+    """Earlier verdicts on its alerts, the newest last."""
+
+
+class LossRate(msgspec.Struct, frozen=True):
+    """What leaves per hour at the time of the revision: of the last hour, or of the last block of requests where that is longer."""
+
+    requests: float = 0.0
+    output_tokens: float = 0.0
+
+
+class Alternative(msgspec.Struct, frozen=True):
+    """A harmless explanation of the same picture."""
+
+    twin: str
+    title: str
+    fits: list[str]
+    contradicts: list[str]
+    question: str
+    """One question to the owner that would settle it."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +146,16 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """Requests of the subject before the alert opened (`backtest` reports them)."""
     output_tokens_before: int = 0
     """Output tokens of the subject before the alert opened."""
+    slices: list[Slice] = []
+    account: AccountFacts = AccountFacts()
+    """Of a single account; empty for groups."""
+    loss_rate: LossRate = LossRate()
+    if_wrong: float = 0.0
+    """Benign requests per hour that the recommended action would block if the suspicion is wrong."""
+    alternatives: list[Alternative] = []
+    """The nearest benign twins, the nearest first."""
+    canary: bool = False
+    """Raised by a planted attacker (`stillwatch canary`): proof of life, nobody's account."""
 
 
 _DECODER = msgspec.json.Decoder(Alert)

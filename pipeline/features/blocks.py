@@ -21,7 +21,15 @@ class Blocks(NamedTuple):
     closed_ms: NDArray[np.int64]  # [m] latest event time in it
     requests: NDArray[np.int32]  # [m]
     totals: NDArray[np.int64]  # [m, 3] the account's requests, input tokens, output tokens up to and with this block
+    tokens: NDArray[np.int64]  # [m, 2] input and output tokens of the block itself
     vector: NDArray[np.float64]  # [m, WIDTH] by catalogue index; NaN is missing
+
+
+def before(blocks: Blocks, k: int) -> tuple[int, int, int]:
+    """The account's requests, input and output tokens before block k."""
+    requests, inputs, outputs = blocks.totals[k].tolist()
+    block_inputs, block_outputs = blocks.tokens[k].tolist()
+    return requests - int(blocks.requests[k]), inputs - block_inputs, outputs - block_outputs
 
 
 def new_blocks(capacity: int) -> Blocks:
@@ -33,5 +41,6 @@ def new_blocks(capacity: int) -> Blocks:
         np.zeros(capacity, np.int64),
         np.zeros(capacity, np.int32),
         np.zeros((capacity, 3), np.int64),
+        np.zeros((capacity, 2), np.int64),
         np.full((capacity, WIDTH), np.nan),
     )

@@ -11,6 +11,9 @@ _TASKS = (Kind.SYSTEMATIC_DISTILLATION,)
 _TRACES = (Kind.REASONING_ELICITATION,)
 _LIMITS = (Kind.LIMIT_EVASION,)
 _PROBES = (Kind.PROBING,)
+_THEFT = (Kind.CREDENTIAL_THEFT,)
+_INTRUDERS = (Kind.CREDENTIAL_THEFT, Kind.RESALE)
+_PIVOT = (Kind.MODEL_PIVOT,)
 _DRAINS = (Kind.BULK_EXTRACTION, Kind.SYSTEMATIC_DISTILLATION, Kind.REASONING_ELICITATION)
 _HOUR, _DAY, _WEEK = 3_600, 86_400, 604_800
 _BLOCK = 0
@@ -108,6 +111,23 @@ FEATURES: tuple[Feature, ...] = (
     Feature("life_agents", "agents", _LIFE, 1, "agents", _LIMITS, "distinct user agents"),
     Feature("life_keys", "keys", _LIFE, 1, "keys", _LIMITS, "distinct API keys"),
     Feature("life_models", "models", _LIFE, 1, "models", _PROBES, "distinct models"),
+    Feature("new_key_share", "share", _BLOCK, 1, "keys", _THEFT, "requests with an API key not seen on two earlier days"),
+    Feature("new_address_share", "share", _BLOCK, 1, "newcomers", _INTRUDERS, "requests from an address not seen on two earlier days"),
+    Feature("new_network_share", "share", _BLOCK, 1, "newcomers", _INTRUDERS, "requests from a network not seen on two earlier days"),
+    Feature("new_agent_share", "share", _BLOCK, 1, "agents", _INTRUDERS, "requests by a user agent not seen on two earlier days"),
+    Feature("new_country_share", "share", _BLOCK, 1, "newcomers", _INTRUDERS, "requests from a country not seen on two earlier days"),
+    Feature("new_model_share", "share", _BLOCK, 1, "pivot", _PIVOT, "requests for a model not seen on two earlier days"),
+    Feature("model_shift", "distance", _BLOCK, 1, "pivot", _PIVOT, "distance of the mix of models from the usual"),
+    Feature("switch_rate", "share", _BLOCK, 1, "switching", _INTRUDERS, "requests within a minute of one from another network"),
+    Feature("failover_share", "share", _BLOCK, 1, "limits", _LIMITS, "requests with another key or address soon after a 403 or 429"),
+    Feature("languages", "languages", _BLOCK, 1, "languages", _INTRUDERS, "distinct scripts and languages of prompts"),
+    Feature("script_shift", "distance", _BLOCK, 1, "languages", _INTRUDERS, "distance of the mix of languages from the usual"),
+    Feature("settings_spread", "settings", _BLOCK, 1, "sweeps", _PROBES, "distinct combinations of model and settings"),
+    Feature("suffix_repeat", "share", _BLOCK, 1, "template", _TASKS, "pairs of prompts with the same ending"),
+    Feature("mean_shift", "ln(ratio)", _BLOCK, 1, "shift", _INTRUDERS, "distance of the prompts from the usual over the expected"),
+    Feature(
+        "recent_shift", "ln(ratio)", _BLOCK, 1, "shift", _INTRUDERS, "distance of the last 200 prompts from the usual over the expected"
+    ),
 )
 """Index = column of `Blocks.vector` = the constant of that name in `kernel`. Behind them stand the usual values of `row.USUAL`."""
 

@@ -10,6 +10,10 @@ import numpy as np
 from pipeline.base.jit import inline
 from pipeline.features import layout as at
 from pipeline.features.counting import bits, distinct, ratio, repeats, sd
+from pipeline.features.drift import SETTLED, learn_scatter, move_means, move_recent, write_shifts
+from pipeline.features.mixing import mix_shift, move_mix
+from pipeline.features.seen import close_seen
+from pipeline.intake.scripts import Script
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,17 +21,14 @@ if TYPE_CHECKING:
     from pipeline.features.blocks import Blocks
     from pipeline.features.row import Row
 
-_SETTLED = 100.0
-"""Prompts over which the running means of sketches are plain means; from there on a day moves them by at most the weights below."""
-_FAST_DAY = 0.3
-"""Half-life of two days, however many requests a day brings: a drain does not become its own reference overnight."""
-_SLOW_DAY = 0.03
-"""Half-life of about a month (Kloft & Laskov, JMLR 2012: bounded updates bound poisoning)."""
-_LEAST = 0.02
-"""A block's least weight in the fast mean while the day has some left."""
 _NEWBORN_DAYS = 1.0 / 24.0
 """Added to an account's age before its pace is taken."""
 _ZERO = np.uint64(0)
+_ONE = np.uint64(1)
+_WRITTEN = ~np.uint64(1 << int(Script.NONE))
+"""Bits of `block_scripts` that are a writing."""
+_KNOWN = 50
+"""Requests or prompts after which an account's running mix is one."""
 
 
 @inline
@@ -35,47 +36,12 @@ def _remember(row: Row, v: NDArray[np.float64], weight: float) -> None:
     """Write the account's usual values beside the block's, then move them by `weight`."""
     for j in range(at.USUAL_COLUMNS.shape[0]):
         x = v[at.USUAL_COLUMNS[j]]
-        bit = np.uint32(1) << np.uint32(j)
+        bit = _ONE << np.uint64(j)
         known = (row.usual_known & bit) != 0
         v[at.USUAL_FROM + j] = float(row.usual[j]) if known else math.nan
         if x == x:  # noqa: PLR0124 - not NaN, in a kernel
             row.usual[j] = float(row.usual[j]) + weight * (x - float(row.usual[j])) if known else x
             row.usual_known |= bit
-
-
-@inline
-def _move_means(row: Row, prompts: float, all_prompts: float, requests: float) -> float:
-    """Move the running means towards the block's mean sketch, within the day's allowance once the account is settled.
-
-    Returns the weight that the block has in the fast references.
-    """
-    b = row.block_sketch
-    f = row.fast
-    w = row.slow
-    day = row.block_hour // at.DAY_HOURS
-    if row.mean_day != day:
-        row.mean_day = day
-        row.mean_spent[0] = 0.0
-        row.mean_spent[1] = 0.0
-    fast = requests / float(row.requests)
-    slow = fast
-    if row.requests > _SETTLED:
-        fast = max(min(max(fast, _LEAST), _FAST_DAY - row.mean_spent[0]), 0.0)
-        slow = max(min(slow, _SLOW_DAY - row.mean_spent[1]), 0.0)
-        row.mean_spent[0] += fast
-        row.mean_spent[1] += slow
-    if prompts == 0.0:
-        return fast
-    on_fast = max(fast, prompts / all_prompts if all_prompts <= _SETTLED else 0.0)
-    on_slow = max(slow, prompts / all_prompts if all_prompts <= _SETTLED else 0.0)
-    scale = at.MEAN_UNIT / (at.SKETCH_UNIT * prompts)
-    for j in range(b.shape[0]):
-        x = float(b[j]) * scale
-        y = float(f[j])
-        f[j] = math.floor(y + on_fast * (x - y) + 0.5)
-        z = float(w[j])
-        w[j] = math.floor(z + on_slow * (x - z) + 0.5)
-    return fast
 
 
 @inline
@@ -117,8 +83,8 @@ def _write_form(row: Row, v: NDArray[np.float64]) -> None:
 
 
 @inline
-def _write_prompts(row: Row, v: NDArray[np.float64]) -> None:
-    """Structure of the prompts and their direction."""
+def _write_prompts(row: Row, v: NDArray[np.float64]) -> float:
+    """Structure of the prompts and their direction; returns the squared distance of their mean from the fast mean."""
     s = row.block_sums
     c = row.block_counts
     lc = row.life_counts
@@ -130,6 +96,9 @@ def _write_prompts(row: Row, v: NDArray[np.float64]) -> None:
     v[at.TEMPLATE_RECURRENCE] = ratio(float(c[at.C_RECURRING]), p)
     v[at.TEMPLATE_MASS], v[at.TEMPLATE_REPEAT] = repeats(row.block_templates, p)
     _, v[at.PREFIX_REPEAT] = repeats(row.block_prefixes, p)
+    _, v[at.SUFFIX_REPEAT] = repeats(row.block_suffixes, p)
+    v[at.LANGUAGES] = float(bits(row.block_scripts & _WRITTEN)) if p > 0.0 else math.nan
+    v[at.SCRIPT_SHIFT] = mix_shift(row.block_scripts_mix, row.script_mix) if lc[at.C_PRINTS] >= _KNOWN else math.nan
 
     length2 = 0.0
     fast2 = 0.0
@@ -152,6 +121,9 @@ def _write_prompts(row: Row, v: NDArray[np.float64]) -> None:
     known = lc[at.C_PRINTS] > 0 and p > 0.0
     v[at.SHIFT_FAST] = 1.0 - on_fast / (p * math.sqrt(fast2)) if known and fast2 > 0.0 else math.nan
     v[at.SHIFT_SLOW] = 1.0 - on_slow / (p * math.sqrt(slow2)) if known and slow2 > 0.0 else math.nan
+    if p == 0.0:
+        return 0.0
+    return max((length2 / p - 2.0 * on_fast / at.MEAN_UNIT) / p + fast2 / (at.MEAN_UNIT * at.MEAN_UNIT), 0.0)
 
 
 @inline
@@ -168,17 +140,24 @@ def _write_friction(row: Row, v: NDArray[np.float64]) -> None:
     v[at.AGENTS] = distinct(bits(row.block_agents), 64.0) if row.block_agents else math.nan
     v[at.KEYS] = distinct(bits(row.block_keys), 64.0) if row.block_keys else math.nan
     v[at.MODELS] = distinct(bits(row.block_models), 64.0) if row.block_models else math.nan
+    v[at.MODEL_SHIFT] = mix_shift(row.block_models_mix, row.model_mix) if row.requests - row.block_requests >= _KNOWN else math.nan
+    v[at.SETTINGS_SPREAD] = distinct(bits(row.block_settings), 64.0) if row.block_settings else math.nan
+    v[at.SWITCH_RATE] = ratio(float(row.block_switches), float(row.block_pairs))
+    v[at.FAILOVER_SHARE] = ratio(float(row.block_failovers), float(row.block_origins))
+    close_seen(row, v)
     born = row.created_ms if row.created_ms > 0 else row.first_ms
     v[at.AGE_DAYS] = math.log1p(max(float(row.block_last_ms - born) / 86_400_000.0, 0.0))
 
 
 @inline
-def _join_life(row: Row, v: NDArray[np.float64]) -> None:
-    """The block joins the account's life."""
+def _join_life(row: Row, v: NDArray[np.float64], away2: float) -> None:
+    """The block, whose mean lies √`away2` from the fast mean, joins the account's life."""
     n = float(row.block_requests)
     p = float(row.block_counts[at.C_PRINTS])
     s = row.block_sums
     c = row.block_counts
+    recent2 = move_recent(row, p, float(row.life_counts[at.C_PRINTS]) + p)
+    mean2, recent2 = write_shifts(row, v, away2, recent2)
     ls = row.life_sums
     lc = row.life_counts
     for j in range(s.shape[0]):
@@ -186,7 +165,10 @@ def _join_life(row: Row, v: NDArray[np.float64]) -> None:
     for j in range(c.shape[0]):
         lc[j] += c[j]
     all_prints = float(lc[at.C_PRINTS])
-    allowance = _move_means(row, p, all_prints, n)
+    allowance = move_means(row, p, all_prints, n)
+    learn_scatter(row, v[at.SIMILARITY], mean2, recent2, allowance)
+    move_mix(row.block_models_mix, row.model_mix, allowance)
+    move_mix(row.block_scripts_mix, row.script_mix, allowance)
     _remember(row, v, allowance)
 
 
@@ -208,7 +190,7 @@ def _write_life_prompts(row: Row, v: NDArray[np.float64]) -> None:
     for j in range(w.shape[0]):
         z = float(w[j]) / at.MEAN_UNIT
         slow2 += z * z
-    effective = min(all_prints, 4.0 * _SETTLED)
+    effective = min(all_prints, 4.0 * SETTLED)
     v[at.LIFE_SIMILARITY] = (effective * slow2 - 1.0) / (effective - 1.0) if effective >= 2.0 else math.nan
     suffix_bits = 0
     for j in range(row.life_suffixes.shape[0]):
@@ -270,6 +252,18 @@ def _clear(row: Row) -> None:
     row.block_agents = _ZERO
     row.block_keys = _ZERO
     row.block_networks = _ZERO
+    row.block_scripts = _ZERO
+    row.block_settings = _ZERO
+    row.block_pairs = 0
+    row.block_switches = 0
+    row.block_origins = 0
+    row.block_failovers = 0
+    row.block_told = _ZERO
+    row.block_new = _ZERO
+    row.block_countries = _ZERO
+    for j in range(row.block_models_mix.shape[0]):
+        row.block_models_mix[j] = 0
+        row.block_scripts_mix[j] = 0
     for j in range(row.block_sums.shape[0]):
         row.block_sums[j] = 0.0
     for j in range(row.block_counts.shape[0]):
@@ -277,6 +271,7 @@ def _clear(row: Row) -> None:
     for j in range(row.block_templates.shape[0]):
         row.block_templates[j] = 0
         row.block_prefixes[j] = 0
+        row.block_suffixes[j] = 0
     for j in range(row.block_sketch.shape[0]):
         row.block_sketch[j] = 0
 
@@ -292,12 +287,14 @@ def close_block(row: Row, slot: int, event: int, out: Blocks, count: int) -> int
     out.totals[count, 0] = row.requests
     out.totals[count, 1] = row.input_tokens
     out.totals[count, 2] = row.output_tokens
+    out.tokens[count, 0] = int(row.block_sums[at.S_INPUT])
+    out.tokens[count, 1] = int(row.block_sums[at.S_OUTPUT])
     v = out.vector[count]
     _write_volume(row, v)
     _write_form(row, v)
-    _write_prompts(row, v)
+    away2 = _write_prompts(row, v)
     _write_friction(row, v)
-    _join_life(row, v)
+    _join_life(row, v, away2)
     _write_life_prompts(row, v)
     _write_life(row, v)
     _clear(row)

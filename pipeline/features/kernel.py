@@ -18,6 +18,9 @@ from pipeline.features.blocks import Blocks, new_blocks
 from pipeline.features.closing import close_block
 from pipeline.features.counting import mark, popular
 from pipeline.features.layout import DAY_HOURS, HOUR_MS
+from pipeline.features.mixing import script_bucket
+from pipeline.features.origins import add_origin, network_name
+from pipeline.features.seen import next_day, unseen
 from pipeline.intake.markers import REASONING, Marker
 
 if TYPE_CHECKING:
@@ -47,6 +50,9 @@ _TASKS = int(
     | Marker.MULTIPLE_CHOICE
 )
 _ONE = np.uint64(1)
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+_HOT = 1_000.0
+"""Temperatures are told apart by thousandths, within these bounds."""
 _BUCKET = np.uint64(63)  # of the bits from 56 on: prints have 63 bits
 
 
@@ -57,6 +63,8 @@ def _advance_hour(row: Row, hour: int) -> None:
         row.hours_seen = _ONE
         row.active_hours = 1
     elif delta > 0:
+        if hour // DAY_HOURS > row.hour // DAY_HOURS:
+            next_day(row)
         row.hours_seen = _ONE if delta > 63 else (row.hours_seen << np.uint64(delta)) | _ONE
         row.active_hours += 1
     else:
@@ -88,6 +96,10 @@ def _add_print(row: Row, columns: Columns, i: int) -> None:
     row.block_prefixes[columns.print_prefix[i] >> np.uint64(56) & _BUCKET] += 1
     value = columns.print_suffix[i]
     row.life_suffixes[(value >> np.uint64(54)) & np.uint64(3)] |= _ONE << (value >> np.uint64(56) & _BUCKET)
+    row.block_suffixes[value >> np.uint64(56) & _BUCKET] += 1
+    script = int(columns.print_script[i])
+    row.block_scripts |= _ONE << np.uint64(script & 63)
+    row.block_scripts_mix[script_bucket(script)] += 1
     sketch = columns.print_sketch[i]
     norm2 = 0
     for j in range(sketch.shape[0]):
@@ -100,6 +112,22 @@ def _add_print(row: Row, columns: Columns, i: int) -> None:
 
 
 @inline
+def _add_settings(row: Row, columns: Columns, i: int) -> None:
+    """The combination of model and settings, of a request that has settings."""
+    heat = float(columns.temperature[i])
+    limit = columns.max_tokens[i]
+    choices = columns.choice_count[i]
+    told = abs(heat) < _HOT
+    if limit < 0 and choices < 0 and not told:
+        return
+    x = columns.symbol_hash[columns.model[i]]
+    x = (x ^ np.uint64(limit + 1)) * _SPREAD
+    x = ((x ^ (x >> np.uint64(32))) ^ np.uint64(choices + 1)) * _SPREAD
+    x = ((x ^ (x >> np.uint64(32))) ^ np.uint64(math.floor((heat + _HOT) * 1_000.0) + 1 if told else 0)) * _SPREAD
+    row.block_settings |= mark(x)
+
+
+@inline
 def _add(row: Row, columns: Columns, i: int, hour: int) -> None:
     """One event into the account and its open block."""
     when = columns.occurred_at_ms[i]
@@ -108,6 +136,7 @@ def _add(row: Row, columns: Columns, i: int, hour: int) -> None:
     if columns.account_created_at_ms[i] > 0:
         row.created_ms = columns.account_created_at_ms[i]
     _advance_hour(row, hour)
+    add_origin(row, columns, i)
     if row.requests == 0:
         row.first_ms = when
         row.last_ms = when
@@ -190,26 +219,47 @@ def _add(row: Row, columns: Columns, i: int, hour: int) -> None:
         s[at.S_TEMPERATURE] += heat
         c[at.C_TEMPERATURES] += 1
 
+    told = np.uint64(0)
+    new = np.uint64(0)
     if columns.client_address[i] != 0:
         name = columns.symbol_hash[columns.client_address[i]]
         row.block_addresses |= mark(name)
         row.life_addresses[(name >> np.uint64(57)) & _ONE] |= mark(name)
+        told |= _ONE << np.uint64(8 * at.I_ADDRESS)
+        new |= unseen(row, at.I_ADDRESS, name)
     if columns.model[i] != 0:
         name = columns.symbol_hash[columns.model[i]]
         row.block_models |= mark(name)
         row.life_models |= mark(name)
+        row.block_models_mix[name >> np.uint64(60)] += 1
+        told |= _ONE << np.uint64(8 * at.I_MODEL)
+        new |= unseen(row, at.I_MODEL, name)
     if columns.user_agent[i] != 0:
         name = columns.symbol_hash[columns.user_agent[i]]
         row.block_agents |= mark(name)
         row.life_agents |= mark(name)
+        told |= _ONE << np.uint64(8 * at.I_AGENT)
+        new |= unseen(row, at.I_AGENT, name)
     if columns.api_key_id[i] != 0:
         name = columns.symbol_hash[columns.api_key_id[i]]
         row.block_keys |= mark(name)
         row.life_keys |= mark(name)
+        told |= _ONE << np.uint64(8 * at.I_KEY)
+        new |= unseen(row, at.I_KEY, name)
     if columns.asn[i] >= 0:
-        name = np.uint64(columns.asn[i]) * np.uint64(0x9E3779B97F4A7C15)
+        name = network_name(columns.asn[i])
         row.block_networks |= mark(name)
         row.life_networks |= mark(name)
+        told |= _ONE << np.uint64(8 * at.I_NETWORK)
+        new |= unseen(row, at.I_NETWORK, name)
+    if columns.country[i] != 0:
+        name = columns.symbol_hash[columns.country[i]]
+        row.block_countries |= mark(name)
+        told |= _ONE << np.uint64(8 * at.I_COUNTRY)
+        new |= unseen(row, at.I_COUNTRY, name)
+    row.block_told += told
+    row.block_new += new
+    _add_settings(row, columns, i)
     if columns.print_present[i] == 1:
         _add_print(row, columns, i)
 

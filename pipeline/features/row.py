@@ -24,8 +24,16 @@ USUAL = (
     "tiny_share", "output_length_sd", "prompt_length_sd", "template_mass", "template_repeat", "prefix_repeat", "similarity",
     "shift_fast", "marker_share",
     "task_share", "error_share", "limited_share", "refused_share", "lists_share", "addresses", "keys", "models",
+    "new_key_share", "new_address_share", "new_network_share", "new_agent_share", "new_country_share", "new_model_share",
+    "model_shift", "switch_rate", "failover_share", "languages", "script_shift", "settings_spread", "suffix_repeat",
+    "mean_shift", "recent_shift",
 )  # fmt: skip
 """Block features whose usual value an account keeps, so that an alert can say what was expected of it."""
+
+IDENTITIES = ("key", "address", "network", "agent", "country", "model")
+"""What can be new to an account, in the order of its maps of what was seen."""
+MIX = 16
+"""Buckets of the running mixes: models by hash, scripts by `mixing.script_bucket`."""
 
 SUMS = (
     "input", "output", "reasoning", "cached", "output_log", "output_log2", "length_log", "length_log2", "gap_log", "gap_log2",
@@ -69,7 +77,21 @@ ROW: np.dtype[np.void] = np.dtype(
         ("mean_day", "<i8"),  # event-day in which the means took `mean_spent`
         ("mean_spent", "<f8", (2,)),  # weight that this day's blocks have already had in fast and slow
         ("usual", "<f4", (len(USUAL),)),
-        ("usual_known", "<u4"),  # bit i: usual[i] holds a value
+        ("usual_known", "<u8"),  # bit i: usual[i] holds a value
+        ("seen_today", "<u8", (len(IDENTITIES),)),  # bitmaps of hashes, by event-day of `hour`
+        ("seen_once", "<u8", (len(IDENTITIES),)),  # on an earlier day
+        ("seen_twice", "<u8", (len(IDENTITIES),)),  # on two earlier days
+        ("seen_days", "u1", (len(IDENTITIES),)),  # earlier days with a value: 0, 1, 2 for two and more; 255: too many values to tell
+        ("model_mix", "<u2", (MIX,)),  # running shares, 65535 = 1; all zero: unknown
+        ("script_mix", "<u2", (MIX,)),
+        ("last_network", "<u8"),  # of the request at last_ms, 0: not told
+        ("last_address", "<u8"),
+        ("refused_ms", "<i8"),  # the latest answer 403 or 429
+        ("refused_key", "<u8"),
+        ("refused_address", "<u8"),
+        ("recent", "<i2", (SKETCH,)),  # running mean of unit sketches over the last 200 prompts or so, 16384 = 1
+        ("scatter", "<f4", (2,)),  # squared distance per prompt that block and recent mean have shown from fast and slow
+        ("noise", "<f4", (4,)),  # variance of the means fast, slow, recent, and covariance of the last two, in prompts' scatters
         # the open block
         ("block_opened_ms", "<i8"),
         ("block_last_ms", "<i8"),
@@ -79,6 +101,18 @@ ROW: np.dtype[np.void] = np.dtype(
         ("block_counts", "<i4", (len(COUNTS),)),
         ("block_templates", "u1", (BUCKETS,)),
         ("block_prefixes", "u1", (BUCKETS,)),
+        ("block_suffixes", "u1", (BUCKETS,)),
+        ("block_models_mix", "u1", (MIX,)),
+        ("block_scripts_mix", "u1", (MIX,)),
+        ("block_pairs", "u1"),  # requests within a minute of the one before, both with a network or both with an address
+        ("block_switches", "u1"),
+        ("block_origins", "u1"),  # requests with a key or an address
+        ("block_failovers", "u1"),
+        ("block_told", "<u8"),  # byte k: requests that have identity k
+        ("block_new", "<u8"),  # byte k: those of them whose value was not seen on two earlier days
+        ("block_countries", "<u8"),
+        ("block_scripts", "<u8"),  # bit: value of print_script
+        ("block_settings", "<u8"),
         ("block_addresses", "<u8"),
         ("block_models", "<u8"),
         ("block_agents", "<u8"),

@@ -81,6 +81,7 @@ def _alert_columns(messages: Sequence[Message]) -> Columns:
         "baseline",
         "tail_probability",
         "contribution",
+        "phrase",
     ):
         columns[f"explanation.{name}"] = [[getattr(e, name) for e in a.explanation] for a in alerts]
     for column, field in (
@@ -88,8 +89,17 @@ def _alert_columns(messages: Sequence[Message]) -> Columns:
         ("occurred_at", "occurred_at_ms"),
         ("conversation_id", "conversation_id"),
         ("position", "position"),
+        ("why", "why"),
     ):
         columns[f"evidence.{column}"] = [[getattr(e, field) for e in a.evidence] for a in alerts]
+    for name in ("dimension", "value", "requests", "share", "ordinary_share", "stops"):
+        columns[f"slices.{name}"] = [[getattr(s, name) for s in a.slices] for a in alerts]
+    for name in ("twin", "title", "fits", "contradicts", "question"):
+        columns[f"alternatives.{name}"] = [[getattr(t, name) for t in a.alternatives] for a in alerts]
+    for name in ("plan", "age_days", "seen_days", "requests_30d", "verdicts"):
+        columns[f"account_{name}"] = [getattr(a.account, name) for a in alerts]
+    columns["loss_requests_per_hour"] = [a.loss_rate.requests for a in alerts]
+    columns["loss_output_tokens_per_hour"] = [a.loss_rate.output_tokens for a in alerts]
     return columns
 
 
@@ -113,6 +123,8 @@ _PLAIN_ALERT_FIELDS = (
     "detector_version",
     "requests_before",
     "output_tokens_before",
+    "if_wrong",
+    "canary",
 )
 
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
-from pipeline.events.alert import EvidenceEvent, Explanation
+from pipeline.events.alert import AccountFacts, Alternative, EvidenceEvent, Explanation, Kind, LossRate
+from pipeline.scoring.notes import pack_note, unpack_note
+from pipeline.scoring.tally import Tally
+
+if TYPE_CHECKING:
+    from pipeline.scoring.notes import Note
 
 EVENTS_MAX = 50
-_FIRST = 25
+FIRST, PROOF, LATEST, PLAIN = 15, 35, 10, 8
+"""Kept at most: telling requests from the beginning, those and a sample of the later ones, the latest, others."""
+MARKS = 16
+_HOUR_MS = 3_600_000
 RISK_CLASSES = (0.7, 0.85, 0.95)
 """A revision is due when the risk enters a higher class."""
 _LARGE_OUTPUT = 1_000_000
@@ -21,8 +29,16 @@ _SMALL_OUTPUT = 20_000
 _ACTIONS: tuple[Literal["watch", "throttle", "verify", "suspend"], ...] = ("watch", "watch", "verify", "throttle", "suspend")
 
 
+class Mark(NamedTuple):
+    """Where an account stood at a block's end."""
+
+    at_ms: int
+    requests: int
+    output_tokens: int
+
+
 class Episode(msgspec.Struct, array_like=True):
-    """Mutable state of an open episode; everything its next revision needs."""
+    """Mutable state of an open episode; everything its next revision needs. At most about 20 KB, and only while it is open."""
 
     kind: str
     alert_id: str
@@ -46,25 +62,71 @@ class Episode(msgspec.Struct, array_like=True):
     confidence: float
     headline: str
     explanation: list[Explanation]
-    events: list[EvidenceEvent]
+    usual: float
+    """The account's requests per hour before the suspicion began."""
+    marks: list[Mark]
+    """The blocks' ends of the last hour, the oldest first."""
+    tally: Tally
+    account: AccountFacts = AccountFacts()
+    alternatives: list[Alternative] = []
+    proof: list[bytes] = []
+    """Telling requests: the first ones and an evenly thinned sample of the later ones."""
+    latest: list[bytes] = []
+    """The latest telling requests."""
+    plain: list[bytes] = []
+    """The latest other requests."""
     stride: int = 1
-    """Every stride-th event is kept."""
+    """Every stride-th later proof is kept."""
     offered: int = 0
     anchored: bool = False
     """The models were re-anchored: what goes on is the account's new normal."""
 
-    def offer(self, event: EvidenceEvent) -> None:
-        """Keep the first 25 events, and an evenly thinned sample of the later ones, at most 50."""
+    def take(self, note: Note) -> None:
+        """Count a request, and keep it if it proves something that the kept ones do not."""
+        tells = self.tally.add(note)
+        speaks = self.tally.speaks
+        if tells != note.tells:
+            note = msgspec.structs.replace(note, tells=tells)
+        data = pack_note(note)
+        if speaks and not tells & speaks:
+            self.plain = [*self.plain[1 - PLAIN :], data]
+            return
+        self.latest = [*self.latest[1 - LATEST :], data]
         self.offered += 1
-        if len(self.events) < _FIRST:
-            self.events.append(event)
+        if len(self.proof) >= FIRST and self.offered % self.stride:
             return
-        if self.offered % self.stride:
-            return
-        self.events.append(event)
-        if len(self.events) > EVENTS_MAX:
-            self.events[_FIRST:] = self.events[_FIRST::2]
+        self.proof.append(data)
+        if len(self.proof) > PROOF:
+            self.proof[FIRST:] = self.proof[FIRST::2]
             self.stride *= 2
+
+    def evidence(self, until_ms: int) -> list[EvidenceEvent]:
+        """At most 50 requests until then, the oldest first: telling ones from beginning, middle and end, a few others beside."""
+        telling = dict.fromkeys(self.proof + self.latest)
+        notes = [unpack_note(data) for data in [*telling, *self.plain[len(telling) - EVENTS_MAX :]]]
+        notes.sort(key=lambda note: (note.occurred_at_ms, note.position))
+        return [note.evidence(Kind(self.kind)) for note in notes if note.occurred_at_ms <= until_ms]
+
+    def mark(self, at: Mark) -> None:
+        """The account's blocks go on: remember where it stands."""
+        self.marks.append(at)
+        while len(self.marks) > 2 and (len(self.marks) > MARKS or self.marks[1].at_ms <= at.at_ms - _HOUR_MS):
+            del self.marks[0]
+
+    @property
+    def loss_rate(self) -> LossRate:
+        """What leaves per hour, by the marks."""
+        first, last = self.marks[0], self.marks[-1]
+        hours = max((last.at_ms - first.at_ms) / _HOUR_MS, 1.0)
+        return LossRate(round((last.requests - first.requests) / hours, 1), round((last.output_tokens - first.output_tokens) / hours, 1))
+
+    @property
+    def if_wrong(self) -> float:
+        """Benign requests per hour that the recommended action would block if all of them are benign."""
+        now = self.loss_rate.requests
+        if self.action == "suspend":
+            return max(now, self.usual)
+        return max(round(now - self.usual, 1), 0.0) if self.action == "throttle" else 0.0
 
     @property
     def requests(self) -> int:

@@ -12,6 +12,7 @@ from pipeline.features.layout import USUAL_FROM
 from pipeline.features.row import USUAL
 from pipeline.scoring import channels, levels
 from pipeline.scoring.verdicts import DECLARED, limit_headline
+from pipeline.scoring.words import sentence
 
 if TYPE_CHECKING:
     from pipeline.scoring.levels import Level
@@ -20,15 +21,19 @@ if TYPE_CHECKING:
 _USUAL_AT = {name: USUAL_FROM + i for i, name in enumerate(USUAL)}
 _MOST = 8
 _SMALLEST = 1e-12
-_HEADLINE = 160
 
 _WORDS: dict[Kind, str] = {
-    Kind.BULK_EXTRACTION: "drains long answers in bulk",
+    Kind.BULK_EXTRACTION: "takes long answers in bulk",
     Kind.SYSTEMATIC_DISTILLATION: "works through task templates as if to build a training set",
-    Kind.REASONING_ELICITATION: "collects the model's chains of thought",
+    Kind.REASONING_ELICITATION: "collects the model's way of thinking",
     Kind.LIMIT_EVASION: "keeps pushing past its rate limit",
     Kind.PROBING: "tries out what the model and the key allow",
+    Kind.MODEL_PIVOT: "moved most of its traffic to another model at once",
+    Kind.CREDENTIAL_THEFT: "behaves as if somebody else held its key",
+    Kind.RESALE: "passes on requests of many strangers",
+    Kind.CAMPAIGN: "is one of several accounts run as one",
 }
+"""What each kind looks like to somebody who reads the headline only."""
 
 
 class Reason(NamedTuple):
@@ -92,7 +97,7 @@ def _explanation(share: float, part: _Part) -> Explanation:
     tail = max(0.5 * math.erfc(part.score / math.sqrt(2.0)), _SMALLEST)
     return Explanation(
         part.feature, feature.unit, feature.window_s, _round(part.observed), _round(part.low), _round(part.high), part.baseline,
-        float(f"{tail:.3g}"), _round(share),
+        float(f"{tail:.3g}"), _round(share), sentence(part.feature, part.observed, part.low, part.high, part.baseline),
     )  # fmt: skip
 
 
@@ -101,22 +106,21 @@ def _round(value: float) -> float:
 
 
 def headline(kind: Kind, requests: int, output_tokens: int, hours: float, reasons: list[Explanation]) -> str:
-    """One sentence in plain words, at most 160 characters."""
+    """One sentence in plain words, at most 160 characters: what it does, how much so far, against what it stands out."""
     if reasons and reasons[0].feature == DECLARED:
         return limit_headline(reasons[0])
-    start = f"Suspected {kind.value.replace('_', ' ')}: {_WORDS[kind]}"
-    much = (
-        f"{requests:,} requests, {_short(output_tokens)} output tokens in {hours:.0f} h"
-        if hours >= 1.5
-        else f"{requests:,} requests, {_short(output_tokens)} output tokens"
-    )
-    text = f"{start}; {much}"
+    much = f"{_short(requests)} requests, {_short(output_tokens)} output tokens" + (f" in {_hours(hours)}" if hours >= 1.5 else "")
+    text = f"{_WORDS[kind][0].upper()}{_WORDS[kind][1:]}: {much}"
     against = "its own past" if any(r.baseline == "own" for r in reasons) else "comparable accounts"
-    longer = f"{text}, unlike {against}"
-    return longer if len(longer) <= _HEADLINE else text[:_HEADLINE]
+    return f"{text}, unlike {against}"
 
 
-def _short(tokens: int) -> str:
-    if tokens >= 1_000_000:
-        return f"{tokens / 1e6:.1f} M"
-    return f"{tokens / 1e3:.0f} k" if tokens >= 10_000 else f"{tokens:,}"
+def _hours(hours: float) -> str:
+    return f"{hours:.0f} hours" if hours < 72.0 else f"{hours / 24.0:,.0f} days"
+
+
+def _short(count: int) -> str:
+    for unit, name in ((1_000_000_000_000, "trillion"), (1_000_000_000, "billion"), (1_000_000, "million")):
+        if count >= unit:
+            return f"{count / unit:,.1f} {name}"
+    return f"{count:,}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipeline.detectors.models import CHANNELS, Channel
+from pipeline.features.blocks import before
 from pipeline.scoring import verdicts
 from pipeline.scoring.calibration import score_of
 from pipeline.scoring.channels import FLOORS, MIN_REQUESTS, SHAPE_OF, channel_values
@@ -151,7 +152,7 @@ class Judge:
                 self.force.teach_level(look, prepared.levels[at], prepared.joint[at])
         mind.watch = bool(mind.episodes) or support >= _SPECIFIC or mind.suspicion >= _WATCHED or int(blocks.totals[k, 0]) < _WATCH_REQUESTS
         if not mind.watch:
-            mind.notes = []
+            mind.notes.clear()
         return alerts
 
     def _turn(self, mind: Mind, hour: int) -> float:
@@ -237,8 +238,7 @@ class Judge:
         if suspicion < _ELEVATED:
             mind.run = None
         elif mind.run is None:
-            requests, inputs, outputs = blocks.totals[k].tolist()
-            mind.run = Run(int(blocks.closed_ms[k]), int(blocks.opened_ms[k]), requests - int(blocks.requests[k]), inputs, outputs)
+            mind.run = Run(int(blocks.closed_ms[k]), int(blocks.opened_ms[k]), *before(blocks, k))
         if not mind.episodes:
             mind.risk = 0.6 * (1.0 + math.log10(min(max(suspicion, 1e-6), 1.0)) / 6.0)
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 import struct
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pipeline.base.errors import CodecError, NewerFormatError
 from pipeline.detectors.models import AccountModels
-from pipeline.events.alert import EvidenceEvent
 from pipeline.scoring.episode import Episode
 from pipeline.scoring.evidence import TILTS, ZERO, strength
 from pipeline.scoring.kinds import KINDS
+from pipeline.scoring.notes import Memory
 from pipeline.scoring.verdicts import Rulings
 
-FORMAT = 1
-RULED_FORMAT = 2
-"""Of minds with rulings, so that a program that would overlook them stops instead."""
-NOTES_MAX = 8
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.scoring.notes import Requests
+
+FORMAT = 2
 _HEAD = struct.Struct("<BBBIHIiddq")
 _EVIDENCE = struct.Struct(f"<{len(KINDS) * len(TILTS)}f")
 _RUN = struct.Struct("<qqqqq")
@@ -39,7 +42,7 @@ class Run(msgspec.Struct, array_like=True):
 class _Case(msgspec.Struct, array_like=True):
     """The part of a mind that calm accounts do not have."""
 
-    notes: list[EvidenceEvent]
+    notes: Memory
     episodes: list[Episode]
     counts: list[int]
 
@@ -66,7 +69,8 @@ class Mind:
         self.episodes: list[Episode] = []
         self.counts: list[int] = [0] * len(KINDS)
         """Episodes so far by kind."""
-        self.notes: list[EvidenceEvent] = []
+        self.notes = Memory()
+        """The latest requests, while the account is watched and has no episode."""
         self.risk = 0.0
         self.deadline_ms = 0
         self.seen = 0
@@ -90,15 +94,15 @@ class Mind:
         """The mind of an unseen account."""
         return cls()
 
-    def note(self, event: EvidenceEvent) -> None:
-        """Remember a request as possible evidence: the latest few before an episode, a fair sample inside one."""
-        if self.episodes:
-            for episode in self.episodes:
-                episode.offer(event)
+    def note(self, rows: Sequence[int], requests: Requests) -> None:
+        """Rows of a watched account, oldest first: into its episode, or to be remembered in case there will be one."""
+        if not self.episodes:
+            self.notes.add(rows, requests)
             return
-        self.notes.append(event)
-        if len(self.notes) > NOTES_MAX:
-            del self.notes[0]
+        for row in rows:
+            note = requests.note(row)
+            for episode in self.episodes:
+                episode.take(note)
 
     def evidence_of(self, kind: int) -> tuple[float, ...]:
         """Accumulators of one kind."""
@@ -123,12 +127,11 @@ class Mind:
             flags |= _HAS_RULINGS
             rulings = _ENCODER.encode(self.rulings)
             parts += (_LENGTH.pack(len(rulings)), rulings)
-        if self.notes or self.episodes or any(self.counts):
+        if self.notes.telling or self.notes.plain or self.episodes or any(self.counts):
             flags |= _HAS_CASE
             parts.append(_ENCODER.encode(_Case(self.notes, self.episodes, self.counts)))
-        form = FORMAT if self.rulings is None else RULED_FORMAT
         parts[0] = _HEAD.pack(
-            form, flags, self.mismatches, self.shape, self.day_blocks, self.seen, self.hour, self.pending, self.risk, self.deadline_ms
+            FORMAT, flags, self.mismatches, self.shape, self.day_blocks, self.seen, self.hour, self.pending, self.risk, self.deadline_ms
         )
         return b"".join(parts)
 
@@ -141,8 +144,10 @@ class Mind:
             CodecError: the bytes do not decode.
         """
         mind = cls()
-        if data and data[0] > RULED_FORMAT:
-            raise NewerFormatError(f"mind format {data[0]}; this program reads up to {RULED_FORMAT}", next_step="upgrade this worker")
+        if data and data[0] > FORMAT:
+            raise NewerFormatError(f"mind format {data[0]}; this program reads {FORMAT}", next_step="upgrade this worker")
+        if data and data[0] < FORMAT:
+            raise CodecError(f"mind format {data[0]}; this program reads {FORMAT}: replay the frames under a new prefix")
         try:
             (
                 _, flags, mind.mismatches, mind.shape, mind.day_blocks, mind.seen, mind.hour, mind.pending, mind.risk, mind.deadline_ms,

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pipeline.events.alert import TECHNIQUES, Alert, Kind
-from pipeline.scoring.episode import Episode, alert_id
+from pipeline.events.alert import TECHNIQUES, Alert, Kind, LossRate
+from pipeline.features.blocks import before
+from pipeline.scoring.episode import Episode, Mark, alert_id
 from pipeline.scoring.explain import Reason, explain, headline
+from pipeline.scoring.facts import facts, seen_hours
 from pipeline.scoring.kinds import KINDS
 from pipeline.scoring.levels import Level
+from pipeline.scoring.tally import Tally
+from pipeline.scoring.tells import OF_KIND
+from pipeline.scoring.twins import alternatives
 
 if TYPE_CHECKING:
     from pipeline.features.kernel import Blocks
@@ -54,25 +59,36 @@ class Policy:
         elif level:
             first, start = int(blocks.opened_ms[k]), (0, 0, 0)  # the whole life is what stands out
         else:
-            first, start = int(blocks.opened_ms[k]), (now[0] - int(blocks.requests[k]), now[1], now[2])
+            first, start = int(blocks.opened_ms[k]), before(blocks, k)
         agreeing = sum(reason.score >= 2.0 for reason in finding.reasons)
-        reasons = explain(blocks.vector[k].tolist(), finding.reasons, self._spreads)
+        vector = blocks.vector[k].tolist()
+        opening = (int(blocks.opened_ms[k]), before(blocks, k)) if first < closed - _HOUR_MS else (first, start)
         episode = Episode(
             kind=kind.value, alert_id=alert_id(account_id, kind, mind.counts[finding.kind]), revision=1,
             opened_ms=closed, first_seen_ms=first, last_seen_ms=closed, raised_ms=closed,
             start=start, now=now, before=now, fires=fires, reported=(0, 0, 0), confidence=min(0.6 + 0.1 * agreeing, 0.95),
-            headline="", explanation=reasons, events=list(mind.notes),
+            headline="", explanation=explain(vector, finding.reasons, self._spreads),
+            usual=_usual(vector, now[0], start[0], closed - first),
+            marks=[Mark(opening[0], opening[1][0], opening[1][2]), Mark(closed, now[0], now[2])], tally=Tally(int(OF_KIND[kind])),
         )  # fmt: skip
-        mind.notes = []
+        notes = mind.notes.notes()
+        for note in notes:
+            episode.take(note)
+        mind.notes.clear()
+        episode.account = facts(vector, now[0], next((note.plan for note in reversed(notes) if note.plan), ""))
+        episode.alternatives = alternatives(kind, vector)
         mind.episodes = [episode]
         return [self._revision(account_id, mind, "opened", closed)]
 
     def _go_on(self, mind: Mind, findings: list[Finding], support: float, blocks: Blocks, k: int, account_id: str) -> list[Alert]:
         episode = mind.episodes[0]
         closed = int(blocks.closed_ms[k])
+        episode.mark(Mark(closed, int(blocks.totals[k, 0]), int(blocks.totals[k, 2])))
         if not findings and not support >= _SUPPORTS:
             return []
+        vector = blocks.vector[k].tolist()
         episode.now = tuple(blocks.totals[k].tolist())
+        episode.account = facts(vector, episode.now[0], episode.account.plan)
         episode.last_seen_ms = max(episode.last_seen_ms, closed)
         episode.fires += len(findings)
         mind.deadline_ms = episode.last_seen_ms + self._quiet_ms
@@ -83,7 +99,8 @@ class Policy:
         if not worse and not grown:
             return []
         if findings:
-            episode.explanation = explain(blocks.vector[k].tolist(), findings[0].reasons, self._spreads) or episode.explanation
+            episode.explanation = explain(vector, findings[0].reasons, self._spreads) or episode.explanation
+        episode.alternatives = alternatives(Kind(episode.kind), vector)
         episode.revision += 1
         return [self._revision(account_id, mind, "updated", closed)]
 
@@ -113,6 +130,14 @@ class Policy:
             alert_id=e.alert_id, revision=e.revision, state=state, subject_type="account", subject_id=account_id, account_ids=[account_id],
             kind=kind, headline=e.headline, severity=e.severity, risk=e.risk, confidence=e.confidence, first_seen_ms=e.first_seen_ms,
             last_seen_ms=e.last_seen_ms, raised_at_ms=raised_ms, requests=e.requests, input_tokens=e.input_tokens,
-            output_tokens=e.output_tokens, explanation=e.explanation, techniques=list(TECHNIQUES[kind]), evidence=list(e.events),
+            output_tokens=e.output_tokens, explanation=e.explanation, techniques=list(TECHNIQUES[kind]), evidence=e.evidence(raised_ms),
             recommended_action=e.action, detector_version=DETECTOR_VERSION, requests_before=e.before[0], output_tokens_before=e.before[2],
+            slices=e.tally.slices(), account=e.account, loss_rate=LossRate() if state == "closed" else e.loss_rate, if_wrong=e.if_wrong,
+            alternatives=e.alternatives,
         )  # fmt: skip
+
+
+def _usual(vector: list[float], requests: int, before: int, since_ms: int) -> float:
+    """Requests per hour of the time before the suspicion: `before` of the `requests` so far, over the hours before `since_ms` ago."""
+    hours = seen_hours(vector, requests) - since_ms / _HOUR_MS
+    return round(before / max(hours, 1.0), 1)

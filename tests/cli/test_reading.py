@@ -25,7 +25,7 @@ from pipeline.base.settings import Settings
 from pipeline.cli import alerts, deadletter_list, query
 from pipeline.cli.since import since_ms
 from pipeline.devstack.processes import free_port
-from pipeline.events.alert import Alert, EvidenceEvent, Explanation, Kind, encode_alert
+from pipeline.events.alert import AccountFacts, Alert, Alternative, EvidenceEvent, Explanation, Kind, LossRate, Slice, encode_alert
 from pipeline.events.outputs import DeadLetter, Rollup, encode
 from pipeline.ports.broker import TopicPartition
 from pipeline.ports.clickhouse import Admin, ClickHouseSink
@@ -54,6 +54,12 @@ ALERT = Alert(
     evidence=[EvidenceEvent(f"event-{i}", HOUR_MS + i, "conv-1" if i == 0 else "", f"3:{i}") for i in range(12)],
     recommended_action="suspend", detector_version="0.1", requests_before=40, output_tokens_before=50,
 )  # fmt: skip
+CONTEXT = {
+    "slices": [Slice("api_key", "k1", 9, 0.95, 0.1, stops=True), Slice("model", "m1", 10, 1.0, 1.0, stops=False)],
+    "account": AccountFacts("pro", 1.5, 2.5, 77, ["false_positive"]), "loss_rate": LossRate(35.5, 4_500.0), "if_wrong": 12.0,
+    "alternatives": [Alternative("team_key", "one key shared by a team", ["few keys"], ["new questions"], "How many people?")],
+    "explanation": [Explanation("output_length", "ln(1+tokens)", 0, 7.5, 5.0, 6.0, "own", 1e-3, 1.0, "tokens in an answer: 1,807")],
+}  # fmt: skip
 app = typer.Typer()
 app.add_typer(alerts.app, name="alerts")
 query.register(app)
@@ -93,7 +99,7 @@ def program(clickhouse: EmbeddedClickHouse, tmp_path_factory: pytest.TempPathFac
         sink, ALERTS, encode_alert(ALERT), encode_alert(replace(ALERT, revision=2, state="updated", requests=2_000)),
         encode_alert(replace(ALERT, revision=3, state="closed", requests=3_000)),
         encode_alert(replace(ALERT, alert_id="aaaa2222", kind=Kind.PROBING, headline=hostile, evidence=[],
-                             raised_at_ms=HOUR_MS + 86_400_000)),
+                             raised_at_ms=HOUR_MS + 86_400_000, **CONTEXT)),
     )  # fmt: skip
     insert(
         sink, ROLLUPS,
@@ -202,6 +208,21 @@ def test_alerts_explain_speaks_an_analyst_s_language(program: Program) -> None:
     assert "event-0  2026-11-18 11:00:00.000  at 3:0  conversation conv-1" in text
     assert "and 2 more" in text
     assert "Next: suspend: suspend it, after a second person" in text
+
+
+def test_alerts_explain_says_what_to_act_on(program: Program) -> None:
+    """Who it is, what leaves per hour, the smallest slice that stops it, harmless explanations with a question, the price of an error."""
+    text = program("alerts", "explain", "aaaa2222").stdout
+    for expected in (
+        "Leaving at the moment: 35.5 requests and 4,500 output tokens an hour.",
+        "Account: plan pro, signed up 1.5 days ago, seen for 2.5 days, 77 requests in 30 days, earlier verdicts: false_positive.",
+        "  tokens in an answer: 1,807\n    output_length, in one block of requests: about 1 in 1,000 by chance; 100% of the decision",
+        "  key k1: 95%; 10%  ← this stops it\n  model m1: 100%; 100%\n",
+        "  one key shared by a team\n    fits: few keys\n    contradicts: new questions\n    ask: How many people?",
+        "If the suspicion is wrong, that blocks 12 benign requests an hour.",
+    ):
+        assert expected in text
+    assert orjson.loads(program("alerts", "show", "aaaa2222", "--json").stdout)["slices"] == msgspec.to_builtins(CONTEXT["slices"])
 
 
 def test_query_in_each_format(program: Program) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 START_MS = 1_767_225_600_000
-_SYMBOLS = ("operation", "model", "api_key_id", "finish_reason", "client_address", "user_agent", "plan")
+_SYMBOLS = ("operation", "model", "api_key_id", "finish_reason", "client_address", "user_agent", "country", "plan")
 
 
 class Fabric(Protocol):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.features import layout as at
+from pipeline.features.blocks import before
 from pipeline.features.kernel import Blocks, apply_events, close_open, new_blocks
 from pipeline.features.row import ROW
 from pipeline.intake.markers import Marker
@@ -63,6 +64,22 @@ def varied(fabric: Fabric, seed: int = 1, n: int = 700, accounts: int = 5) -> Co
         client_address=[f"10.0.0.{i}" for i in rng.integers(0, 9, n)],
         account_created_at_ms=START - DAY,
     )
+
+
+def test_a_block_says_what_it_took_and_what_stood_before(fabric: Fabric) -> None:
+    """A block's tokens are those of its own events, absent ones not counted; before it stand the totals of the block before."""
+    columns = varied(fabric, accounts=1)
+    _, blocks = run(columns)
+    inputs, outputs = np.maximum(columns.input_tokens, 0), np.maximum(columns.output_tokens, 0)
+    assert len(blocks.slot) > 20
+    at_event = 0
+    expected = (0, 0, 0)
+    for k, n in enumerate(blocks.requests.tolist()):
+        mine = slice(at_event, at_event + n)
+        assert blocks.tokens[k].tolist() == [inputs[mine].sum(), outputs[mine].sum()]
+        assert before(blocks, k) == expected
+        expected = tuple(blocks.totals[k].tolist())
+        at_event += n
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

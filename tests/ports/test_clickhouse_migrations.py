@@ -100,6 +100,23 @@ def test_only_what_is_new_is_applied(place: Place) -> None:
     assert "account_hourly" in place.tables()
 
 
+def test_alerts_from_before_the_context_columns_stay_readable(place: Place) -> None:
+    """A row of the first schema has empty context afterwards, and its nested columns still unfold."""
+    migrate(place.admin, place.settings, load()[:2])
+    place.admin.execute(
+        f"INSERT INTO {place.settings.database}.alerts (alert_id, revision, raised_at,"
+        " explanation.feature, explanation.unit, explanation.window_s, explanation.observed, explanation.expected_low,"
+        " explanation.expected_high, explanation.baseline, explanation.tail_probability, explanation.contribution)"
+        " SELECT 'old', 1, now64(3), ['a', 'b'], ['', ''], [0, 0], [1, 2], [0, 0], [0, 0], ['own', 'own'], [0.5, 0.5], [1, 0]"
+    )
+    migrate(place.admin, place.settings)
+    rows = place.admin.rows(
+        f"SELECT e.feature, e.phrase, slices.value, account_age_days, canary FROM {place.settings.database}.alerts_latest"  # noqa: S608 - a test's own database
+        " ARRAY JOIN explanation AS e ORDER BY e.feature"
+    )
+    assert [list(row) for row in rows] == [["a", "", [], None, False], ["b", "", [], None, False]]
+
+
 def test_an_edited_migration_is_refused(place: Place) -> None:
     """A file that changed after it was applied would make two databases differ under one number."""
     migrate(place.admin, place.settings)

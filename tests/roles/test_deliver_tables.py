@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.base.errors import CodecError
 from pipeline.base.settings import Settings
-from pipeline.events.alert import Alert, EvidenceEvent, Explanation, Kind, encode_alert
+from pipeline.events.alert import AccountFacts, Alert, Alternative, EvidenceEvent, Explanation, Kind, LossRate, Slice, encode_alert
 from pipeline.events.control import (
     Action,
     Baseline,
@@ -43,10 +43,14 @@ ALERT = Alert(
     raised_at_ms=HOUR_MS + 2_000, requests=2**40, input_tokens=5, output_tokens=6,
     explanation=[
         Explanation("requests_per_hour", "1/h", 3_600, 900.0, 2.5, 40.0, "own", 1e-9, 0.75),
-        Explanation("template_share", "share", -1, 0.9, 0.0, 0.2, "cohort", 0.001, 0.25),
+        Explanation("template_share", "share", -1, 0.9, 0.0, 0.2, "cohort", 0.001, 0.25, "most from one template"),
     ],
-    techniques=["AML.T0021", "T1585"], evidence=[EvidenceEvent("e1", HOUR_MS + 7, "conv", "3:99")], recommended_action="verify",
+    techniques=["AML.T0021", "T1585"], evidence=[EvidenceEvent("e1", HOUR_MS + 7, "conv", "3:99", "failed")], recommended_action="verify",
     detector_version="0.1", requests_before=11, output_tokens_before=12,
+    slices=[Slice("api_key", "k1", 9, 0.9, 0.1, stops=True), Slice("template", "00ff00ff", 1, 0.1, 0.0, stops=False)],
+    account=AccountFacts("pro", 1.5, 2.5, 77, ["false_positive"]), loss_rate=LossRate(3.5, 4.5), if_wrong=2.5,
+    alternatives=[Alternative("team_key", "one key", ["fits"], ["does not", "at all"], "Who?"), Alternative("x", "y", [], [], "Z?")],
+    canary=True,
 )  # fmt: skip
 ROLLUP = Rollup(
     account_id="acme", hour_ms=HOUR_MS, arrival_epoch=498_611 << 20, frames_partition=3, version=77, requests=1, input_tokens=2,
@@ -86,11 +90,13 @@ def test_an_alert_arrives_whole(tables: tuple[ClickHouseSink, Reader]) -> None:
     expected = msgspec.to_builtins(ALERT)
     for name in ("first_seen_ms", "last_seen_ms", "raised_at_ms"):
         del expected[name]
-    for entry in expected.pop("explanation"):
-        for field, value in entry.items():
-            expected.setdefault(f"explanation.{field}", []).append(value)
-    expected |= {"evidence.event_id": ["e1"], "evidence.conversation_id": ["conv"], "evidence.position": ["3:99"]}
-    del expected["evidence"]
+    for group in ("explanation", "slices", "alternatives", "evidence"):
+        for entry in expected.pop(group):
+            for field, value in entry.items():
+                expected.setdefault(f"{group}.{field}", []).append(value)
+    del expected["evidence.occurred_at_ms"]
+    expected |= {f"account_{name}": value for name, value in expected.pop("account").items()}
+    expected |= {f"loss_{name}_per_hour": value for name, value in expected.pop("loss_rate").items()}
     assert row.pop("evidence.occurred_at") == ["2026-11-18 11:00:00.007"]
     assert row == expected
 

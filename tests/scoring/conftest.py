@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import functools
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+import numpy as np
 import pytest
 
+from pipeline.base.hashing import hash_texts
 from pipeline.base.settings import DetectSettings
+from pipeline.events.frame import COLUMNS, Columns
 from pipeline.lab.prior import History, history
 from pipeline.lab.simulate import ATTACK_KINDS, AttackSpec, Scenario, labels
 from pipeline.scoring.judge import Judge
 from pipeline.scoring.mind import Mind
+from pipeline.scoring.notes import Requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,6 +114,40 @@ class Populate(Protocol):
     def __call__(self, seed: int, accounts: int, attacks: tuple[AttackSpec, ...], days: float = 5.0) -> Population:
         """Make a population."""
         ...
+
+
+class MakeRequests(Protocol):
+    """See `_requests`."""
+
+    def __call__(self, count: int, lo: int = 0, **values: Any) -> Requests:  # noqa: ANN401 - as columns are
+        """Make rows."""
+        ...
+
+
+def _requests(count: int, lo: int = 0, **values: Any) -> Requests:  # noqa: ANN401 - as columns are
+    """Rows 0 … count − 1 of a frame, every column absent unless given (one value for all rows, or one each), read from `lo` on."""
+    arrays: dict[str, Any] = {name: np.zeros((count, width) if width > 1 else count, dtype) for name, (dtype, width) in COLUMNS.items()}
+    for name in ("input_tokens", "output_tokens", "max_tokens", "choice_count", "logprobs"):
+        arrays[name][:] = -1
+    arrays["offset"][:] = np.arange(count)
+    arrays["occurred_at_ms"][:] = START_MS + 1_000 * np.arange(count)
+    arrays["status"][:] = 200
+    symbols = [""]
+    for name, value in {"event_id": [f"e{i}" for i in range(count)], "operation": "chat", "model": "m", **values}.items():
+        if COLUMNS[name][0] != np.dtype("<u4"):
+            arrays[name][:] = value
+            continue
+        texts = [value] * count if isinstance(value, str) else list(value)
+        symbols += [t for t in dict.fromkeys(texts) if t not in symbols]
+        arrays[name][:] = [symbols.index(t) for t in texts]
+    arrays["symbol_hash"] = hash_texts(symbols)
+    return Requests(Columns(**arrays), symbols, 3, lo, count)
+
+
+@pytest.fixture(scope="session")
+def requests() -> MakeRequests:
+    """Make requests to be noted."""
+    return _requests
 
 
 @pytest.fixture(scope="session")

@@ -80,6 +80,22 @@ def test_every_alert_is_complete(alerts: list[Alert]) -> None:
         assert alert.account_ids == [alert.subject_id]
 
 
+def test_figures_begin_with_the_first_suspicious_block(alerts: list[Alert], mixed: Population) -> None:
+    """Requests and tokens of an opening alert are the sums over its blocks, the first and the last included."""
+    blocks, accounts = mixed.history
+    changes = 0
+    for alert in (a for a in alerts if a.state == "opened"):
+        mine = blocks.slot == accounts.index(alert.subject_id)
+        mine &= (blocks.opened_ms >= alert.first_seen_ms) & (blocks.closed_ms <= alert.last_seen_ms)
+        if alert.requests == alert.requests_before:
+            continue  # the whole life stands out: nothing to add up
+        changes += 1
+        assert alert.requests == blocks.requests[mine].sum()
+        assert [alert.input_tokens, alert.output_tokens] == blocks.tokens[mine].sum(axis=0).tolist()
+        assert alert.output_tokens > 0
+    assert changes >= 2
+
+
 def test_explanations_are_ranked_and_out_of_the_expected(alerts: list[Alert]) -> None:
     """Features come strongest first with shares of the decision, and the strongest is outside of what was expected."""
     for alert in alerts:
