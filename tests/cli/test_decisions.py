@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 
 HOUR_MS = 1_794_999_600_000
 DAY_MS = 86_400_000
-OWN, OTHERS = (
-    Explanation("output_length", "ln", 0, 7.0, 4.0, 6.0, baseline, 1e-6, share) for baseline, share in (("own", 0.7), ("population", 0.3))
-)
+OWN = Explanation("output_length", "ln", 0, 7.0, 4.0, 6.0, "own", 1e-6, 0.7)
+OTHERS = Explanation("life_pace", "ln", -1, 7.0, 4.0, 6.0, "population", 1e-6, 0.3)
 ALERT = Alert(
     alert_id="aaaa1111", revision=1, state="opened", subject_type="account", subject_id="acct-7", account_ids=["acct-7"],
     kind=Kind.BULK_EXTRACTION, headline="acct-7 drains volume", severity=4, risk=0.91, confidence=0.8, first_seen_ms=HOUR_MS,

@@ -119,12 +119,12 @@ def test_segments_tile_and_every_decision_arrives_once(batches: list[list[int]],
     assert framer.flush() == []
     for f, segments in told(frames).items():
         at = begin - 1
-        for start, end, records in segments:
+        for start, end, inside in segments:
             assert start == at < end
-            assert all(start < offset <= end for offset, _ in records)
+            assert all(start < at <= end for at, _ in inside)
             at = end
         assert at == offset - 1
-        assert [record for _, _, records in segments for record in records] == sent[f]
+        assert [record for _, _, inside in segments for record in inside] == sent[f]
     assert all(b"why" not in frame.value for frame in frames)
     assert framer.committable() == {0: begin}
     for frame in frames:

@@ -200,7 +200,7 @@ def test_the_last_word_about_a_decision_counts(tables: tuple[ClickHouseSink, Rea
     changed = replace(VERDICT, verdict_id=VerdictId.TRUE_POSITIVE, issued_by="bob")
     gone = Revocation(control_id=VERDICT.control_id, account_id="acme", issued_at_ms=HOUR_MS, issued_by="eve")
     over = replace(DECLARATION, issued_at_ms=HOUR_MS, until_ms=HOUR_MS + 1)
-    records = [VERDICT, changed, gone, over, VERDICT]
+    records: list[Control] = [VERDICT, changed, gone, over, VERDICT]
 
     def word(upto: int) -> list[list[object]]:
         sink.insert("controls", CONTROLS.convert(decisions(*records[:upto])), f"t{upto}")

@@ -22,7 +22,7 @@ from pipeline.events.control import (
 )
 from pipeline.scoring.calibration import HIGHEST
 from pipeline.scoring.kinds import INDEX, KINDS
-from pipeline.scoring.mind import FORMAT, RULED_FORMAT, Mind
+from pipeline.scoring.mind import FORMAT, Mind
 from pipeline.scoring.verdicts import (
     HIGHEST_SHIFT,
     LOWEST_SHIFT,
@@ -130,21 +130,19 @@ def test_revoked_is_as_if_never_said() -> None:
 
 
 def test_rulings_come_back_with_the_mind() -> None:
-    """Bytes with rulings are of a format that an older program refuses; those without are what they were."""
+    """Packed and unpacked they are the same; bytes of a newer program are refused."""
     mind = Mind.fresh()
-    assert mind.pack()[0] == FORMAT
     rule(mind, verdict(1, VerdictId.FALSE_POSITIVE))
     rule(mind, declaration(Twin.EVALUATION, limit=10))
     observe(mind, 3 * DAY_MS, 25)
     held(mind, PROBING)
     breach(mind)
     data = mind.pack()
-    assert data[0] == RULED_FORMAT
     again = Mind.unpack(data)
     assert again.rulings == mind.rulings
     assert again.pack() == data
     with pytest.raises(NewerFormatError):
-        Mind.unpack(bytes([RULED_FORMAT + 1]) + data[1:])
+        Mind.unpack(bytes([FORMAT + 1]) + data[1:])
 
 
 def test_a_declaration_holds_back_the_kinds_it_explains_until_it_ends() -> None:
