@@ -137,6 +137,14 @@ class Book:
         self._saved_marker: bytes | None = None
         self._garbage: list[bytes] = []  # superseded keys that recovery found
 
+    def begin(self, offset: int) -> None:
+        """Replay from this frame on, the first that the log still has: what came before is unknown and no hole.
+
+        Only a fresh book may begin so. A worker's book never does: what it lacks is in its state.
+        """
+        self.applied = offset - 1
+        self.positions.adopts = self.control_positions.adopts = offset > 0
+
     # ---- reading
 
     @property

@@ -16,9 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from pipeline.base.errors import DependencyError, SettingsError
 from pipeline.base.settings import load_settings
+from pipeline.cli.frames import frames_topic, stored_frames
 from pipeline.events.alert import Alert, encode_alert
-from pipeline.events.frame import decode_frame
-from pipeline.ports.broker import BEGINNING, TopicPartition
 from pipeline.ports.kafka import KafkaBroker
 
 if TYPE_CHECKING:
@@ -145,21 +144,16 @@ def _replay(settings: Settings, alerts: BinaryIO) -> int:
     from pipeline.accounts.book import Book  # noqa: PLC0415 - as above
 
     broker = KafkaBroker(settings.kafka)
-    topic = broker.topic(settings.topic("frames"))
-    if topic is None:
-        raise DependencyError(f"topic {settings.topic('frames')} does not exist", next_step="run `stillwatch init`")
+    topic = frames_topic(settings, broker)
+    book = Book(0, topic.partitions, settings.detect, topic.topic_id)
     count = 0
-    for partition in range(topic.partitions):
-        where = TopicPartition(topic.name, partition)
-        book = Book(partition, topic.partitions, settings.detect, topic.topic_id)
-        consumer = broker.consumer(settings.group("backtest"), report_ends=True)
-        try:
-            consumer.assign({where: BEGINNING})
-            while where not in consumer.take_ended():
-                for message in consumer.read(500, 0.2):
-                    for alert in book.step(message.offset() or 0, decode_frame(message.value() or b"")).alerts:
-                        alerts.write(encode_alert(alert) + b"\n")
-                        count += 1
-        finally:
-            consumer.close()
+    for stored in stored_frames(settings, "backtest", topic, broker):
+        if stored.frame is None:
+            continue
+        if stored.partition != book.partition or book.applied < 0:
+            book = Book(stored.partition, topic.partitions, settings.detect, topic.topic_id)
+            book.begin(stored.offset)
+        for alert in book.step(stored.offset, stored.frame).alerts:
+            alerts.write(encode_alert(alert) + b"\n")
+            count += 1
     return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from pipeline.accounts.book import Book
@@ -65,6 +66,12 @@ def test_decisions_hold_live_and_in_replay(
         child.stop()
     live = flow.written_alerts()
     assert live == replayed() == flow.oracle()
+
+    report = json.loads(flow.command("shadow", "--budget", "1", "--json"))
+    assert report["newly"] == report["gone"] == []
+    assert sum(row["stored"] for row in report["kinds"]) > 0
+    assert all(row["stored"] == row["before"] == row["after"] for row in (*report["kinds"], *report["days"]))
+    assert report["from_the_start"]
 
     explained = EXPLAINS[Twin.EVALUATION]
     assert not [a for a in live.values() if a.subject_id == declared and a.kind in explained]
