@@ -111,7 +111,7 @@ class Book:
         self.positions = Positions()
         self.control_positions = Positions()
         self.watermarks = Watermarks()
-        self.judge = Judge(settings)
+        self.judge = Judge(settings, partition=partition, partitions=partitions)
         self._ring = Ring(settings.dedupe_ring)
         self._rollups = Rollups(partition)
         self._tick_ms = -1
@@ -282,6 +282,7 @@ class Book:
         for slot in sorted((s for s in self._slot.values() if 0 < self._minds[s].deadline_ms <= hour_ms), key=self._ids.__getitem__):
             run.emit(self.judge.expire(self._ids[slot], self._minds[slot], hour_ms), -1)
             self._version[slot] = run.offset
+        run.emit(self.judge.tick(hour_ms), -1)
         if hour_ms // epoch_ms > before // epoch_ms:
             self.judge.end_epoch(hour_ms // epoch_ms)
 

@@ -95,6 +95,9 @@ METRICS: dict[str, Metric] = {
             "Webhook attempts, by outcome.",
             ("endpoint", "outcome"),
         ),
+        Metric("stillwatch_canary_flights_total", MetricKind.COUNTER, "Planted attackers sent, by outcome: seen, missed.", ("outcome",)),
+        Metric("stillwatch_canary_delay_seconds", MetricKind.GAUGE, "Last planted attacker: first request sent to alert in ClickHouse."),
+        Metric("stillwatch_canary_last_seen_timestamp_seconds", MetricKind.GAUGE, "Unix time at which a planted attacker was last seen."),
         Metric("stillwatch_ready", MetricKind.GAUGE, "1 when the role is ready.", ("role",)),
     )
 }

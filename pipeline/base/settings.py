@@ -85,7 +85,11 @@ class DetectSettings(_Section):
     block_requests: int = Field(25, ge=5, le=250, description="Requests per block vector.")
     epoch_s: int = Field(21_600, ge=3_600, multiple_of=3_600, description="Event time between two recalibrations, whole hours in seconds.")
     allowed_lateness_s: int = Field(300, ge=0, description="Event time an hour stays open after its end, seconds.")
-    cooldown_h: float = Field(24.0, ge=0, description="Quiet event time after which an episode closes, hours.")
+    false_alerts_per_day: float = Field(20.0, gt=0, description="False alerts a day in all that lower the budget of a large fleet.")
+    cooldown_h: float = Field(6.0, ge=0, description="Quiet event time after which an episode closes, hours.")
+    storm_factor: float = Field(
+        5.0, ge=0, description="Alerts alike within an event-hour, as a multiple of the budget, that fold into one incident; 0: never."
+    )
     dedupe_ring: int = Field(1_048_576, ge=1_024, description="Events per partition among which a repeat is recognised.")
     max_hot_accounts: int = Field(100_000, ge=16, description="Accounts per partition with live models; colder ones are packed.")
     checkpoint_interval_s: float = Field(2.0, gt=0, description="Wall-clock time between checkpoints, seconds.")
@@ -120,6 +124,7 @@ class DeliverSettings(_Section):
     batch_rows: int = Field(20_000, ge=1, description="Rows per insert at most.")
     linger_ms: int = Field(100, ge=0, le=10_000, description="Longest wait for a batch to fill, ms.")
     webhooks: tuple[WebhookEndpoint, ...] = Field((), description="Receivers of alerts.")
+    canary_alerts: bool = Field(False, description="Send alerts about planted attackers (`stillwatch canary`) to webhooks, too.")
     webhook_schedule_s: tuple[float, ...] = Field(
         (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400),
         description="Waits before each attempt, seconds (Standard Webhooks).",

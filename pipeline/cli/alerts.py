@@ -23,7 +23,7 @@ LIST_SQL = """
 SELECT alert_id, revision, state, kind, severity, round(risk, 3) AS risk, confidence, subject_type, subject_id,
     first_seen, last_seen, raised_at, requests, input_tokens, output_tokens, recommended_action, headline
 FROM alerts_latest
-WHERE ({kind:String} = '' OR kind = {kind:String}) AND ({state:String} = '' OR state = {state:String})
+WHERE ({canary:Bool} OR NOT canary) AND ({kind:String} = '' OR kind = {kind:String}) AND ({state:String} = '' OR state = {state:String})
     AND raised_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
 ORDER BY raised_at DESC, alert_id
 """
@@ -53,13 +53,14 @@ def list_alerts(
     since: Annotated[str, typer.Option("--since", help="Raised since (event time): 30m, 24h, 7d, or a UTC time.")] = "",
     kind: Annotated[Kind | None, typer.Option("--kind", help="Only this kind.")] = None,
     state: Annotated[State | None, typer.Option("--state", help="Only this state.")] = None,
+    canary: Annotated[bool, typer.Option("--canary", help="Also those about planted attackers.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=Limits().rows, help="Alerts at most, newest first.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List alerts, newest first: the current revision of each."""
     chosen = {"kind": kind.value if kind else "", "state": state.value if state else "", "since": since_ms(since)}
     with reading() as reader:
-        found = reader.query(LIST_SQL, chosen, rows=limit)
+        found = reader.query(LIST_SQL, {**chosen, "canary": canary}, rows=limit)
     if as_json:
         write_json(found.records())
     elif found.rows:

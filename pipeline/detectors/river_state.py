@@ -12,7 +12,7 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from river import drift, stats
+    from river import stats
 
 _ONE = struct.Struct("<dddBd")
 _TWO = struct.Struct("<dddBdddBdd")
@@ -40,32 +40,3 @@ def restore_moments(mean: stats.EWMean, variance: stats.EWVar, moments: Moments)
     m = (moments.mean, a, 1.0 - a, 1, a)
     mean._ewmean.__setstate__(_ONE.pack(*m))  # noqa: SLF001 - this file is where that is allowed
     variance._ewvar.__setstate__(_TWO.pack(*m[:4], moments.square, a, 1.0 - a, 1, a, a))  # noqa: SLF001 - as above
-
-
-class DriftState(NamedTuple):
-    """What a `PageHinkley` has accumulated since its last reset."""
-
-    n: int
-    mean: float
-    sum_increase: float
-    sum_decrease: float
-    min_increase: float
-    max_decrease: float
-
-
-def read_drift(detector: drift.PageHinkley) -> DriftState:
-    """The numbers behind a `PageHinkley` that has not just fired."""
-    d = detector
-    mean = d._x_mean  # noqa: SLF001 - this file is where that is allowed
-    return DriftState(int(mean.n), mean.get(), d._sum_increase, d._sum_decrease, d._min_increase, float(d._max_decrease))  # noqa: SLF001 - as above
-
-
-def restore_drift(detector: drift.PageHinkley, state: DriftState) -> None:
-    """Give a fresh `PageHinkley` of equal parameters the numbers of `read_drift`; it continues bit for bit."""
-    d = detector
-    if state.n:
-        d._x_mean = type(d._x_mean)._from_state(state.n, state.mean)  # noqa: SLF001 - this file is where that is allowed
-    d._sum_increase = state.sum_increase  # noqa: SLF001 - as above
-    d._sum_decrease = state.sum_decrease  # noqa: SLF001 - as above
-    d._min_increase = state.min_increase  # noqa: SLF001 - as above
-    d._max_decrease = state.max_decrease  # type: ignore[assignment]  # noqa: SLF001 - as above; River starts it as an int

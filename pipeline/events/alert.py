@@ -9,6 +9,8 @@ import msgspec
 import orjson
 
 ALERT_VERSION = 1
+CANARY_PREFIX = "stillwatch-canary-"
+"""Reserved account ids: planted attackers (`stillwatch canary`). A gateway must not issue them to customers."""
 
 
 class Kind(StrEnum):

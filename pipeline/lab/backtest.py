@@ -105,9 +105,10 @@ class Backtest:
             self._applied += effects.applied
             self._duplicates += effects.duplicates
             for alert in effects.alerts:
-                if alert.state == "opened":
-                    self._first.setdefault(alert.subject_id, alert)
-                self._risk[alert.subject_id] = max(self._risk.get(alert.subject_id, 0.0), alert.risk)
+                if alert.subject_type == "account":
+                    if alert.state == "opened":
+                        self._first.setdefault(alert.subject_id, alert)
+                    self._risk[alert.subject_id] = max(self._risk.get(alert.subject_id, 0.0), alert.risk)
                 self._on_alert(alert)
             self._framer.acked(frame)
             if book.applied % 50 == 0:

@@ -1,18 +1,14 @@
-"""Fit the shipped prior: `python -m pipeline.lab.prior`, from benign simulated accounts only, seeds that nothing else uses.
+"""Fit a prior to benign histories: the spread of every feature, and what the evidence of benign accounts reaches.
 
-Three passes over the same blocks, each needing what the last one found: centres and scales of channels and the spread of every
-feature; level histograms; joint and change histograms, counted by the judge itself as it would in production.
+Two passes over the same blocks; the second is the judge's own, as in production. `lab.teach` fits the shipped prior with it.
 """
 
 from __future__ import annotations
 
-import sys
 import warnings
-from itertools import islice
-from pathlib import Path
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 import numpy as np
 
 from pipeline.base.settings import DetectSettings, IngestSettings
@@ -23,19 +19,18 @@ from pipeline.intake.batch import read_batch
 from pipeline.intake.columns import build
 from pipeline.intake.validate import Limits
 from pipeline.lab.simulate import Scenario, simulate
-from pipeline.scoring.channels import channel_values
+from pipeline.scoring.inputs import MIN_REQUESTS
 from pipeline.scoring.judge import Judge
 from pipeline.scoring.mind import Mind
-from pipeline.scoring.prior import FILE, Prior, PriorFile, Spread, empty_prior, sparse
+from pipeline.scoring.prior import Prior, PriorFile, Spread, empty_prior, sparse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-FIRST_SEED = 7_000_000_000_000_000_000
-"""Prior seeds are this and the next ones; tests and demos use small or 63-bit random ones."""
-START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+    from pipeline.scoring.taught import Taught
+
 _BATCH = 4_000
 _MIN_BLOCKS = 10
 _DAY_MS = 86_400_000
@@ -77,92 +72,51 @@ def history(scenario: Scenario, block_requests: int = 25) -> History:
     return History(Blocks(*columns), list(slots))
 
 
-def spreads(histories: list[History]) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Spread]]:
-    """Centre and scale of each channel, and every feature's spread."""
-    centers, variances, medians, within = [], [], [], []
+def spreads(histories: list[History]) -> dict[str, Spread]:
+    """Every feature's usual deviation within an account, and where accounts lie."""
+    medians, within = [], []
+    width = len(FEATURES)
     for blocks, accounts in histories:
-        values, _ = channel_values(blocks.vector, blocks.requests)
-        for slot in range(len(accounts)):
-            mine = (blocks.slot == slot) & (blocks.requests >= 5)
-            if not mine.any():
+        order = np.argsort(blocks.slot, kind="stable")
+        order = order[blocks.requests[order] >= MIN_REQUESTS]
+        edges = np.searchsorted(blocks.slot[order], np.arange(len(accounts) + 1))
+        for lo, hi in pairwise(edges.tolist()):
+            if hi == lo:
                 continue
-            medians.append(np.nanmedian(blocks.vector[mine, : len(FEATURES)], axis=0))
-            centers.append(np.nanmean(values[mine], axis=0))
-            if mine.sum() >= _MIN_BLOCKS:
-                variances.append(np.nanvar(values[mine], axis=0))
-                within.append(np.nanvar(blocks.vector[mine, : len(FEATURES)], axis=0))
+            mine = blocks.vector[order[lo:hi], :width]
+            medians.append(np.nanmedian(mine, axis=0))
+            if hi - lo >= _MIN_BLOCKS:
+                within.append(np.nanvar(mine, axis=0))
     middle = np.array(medians)
     deviation = np.sqrt(np.nanmean(np.array(within), axis=0))
-    features = {
+    return {
         feature.name: Spread(*(float(f"{x:.5g}") for x in (deviation[i], *np.nanquantile(middle[:, i], (0.05, 0.95)))))
         for i, feature in enumerate(FEATURES)
         if not np.isnan(middle[:, i]).all()
     }
-    scales = np.sqrt(np.nanmean(np.array(variances), axis=0))
-    return np.nanmean(np.array(centers), axis=0).round(4), np.maximum(scales, 0.5).round(4), features
 
 
-def count(histories: list[History], prior: Prior) -> Judge:
-    """Judge every block with this prior, alerts ignored → the judge with what it counted."""
-    judge = Judge(DetectSettings(), prior)
+def count(histories: Iterable[History], prior: Prior, taught: Taught | None = None) -> NDArray[np.int64]:
+    """Judge every block of benign accounts with bars out of reach → what they reached: days and looks [2, BINS]."""
+    judge = Judge(DetectSettings(), prior._replace(days=empty_prior().days, looks=empty_prior().looks), taught)
     for blocks, accounts in histories:
         minds = [Mind.fresh() for _ in accounts]
         prepared = judge.prepare(blocks, 0, len(blocks.slot))
         for k, slot in enumerate(blocks.slot.tolist()):
             judge.decide(prepared, k, blocks, minds[slot], accounts[slot])
-    return judge
+    return judge.bars.counted()
 
 
-def fit(histories: list[History]) -> PriorFile:
+def fit(histories: list[History], taught: Taught | None = None) -> PriorFile:
     """The prior of these benign histories."""
-    centers, scales, features = spreads(histories)
-    prior = empty_prior()._replace(centers=centers, scales=scales, features=features)
-    levels, _, _ = count(histories, prior).force.counted()
-    prior = prior._replace(levels=levels)
-    _, joint, change = count(histories, prior).force.counted()
-    days = sum(len(np.unique(blocks.slot * np.int64(1_000_000) + blocks.closed_ms // _DAY_MS)) for blocks, _ in histories)
-    return PriorFile(
-        accounts=sum(len(accounts) for _, accounts in histories),
-        account_days=days,
-        centers=centers.tolist(),
-        scales=scales.tolist(),
-        features=features,
-        levels=[[sparse(h) for h in looks] for looks in levels],
-        joint=[[sparse(h) for h in looks] for looks in joint],
-        change=[sparse(h) for h in change],
-    )
-
-
-def scenarios(populations: int) -> Iterable[Scenario]:
-    """Benign populations: days and sizes vary, volumes too."""
-    for number in range(populations):
-        yield Scenario(
-            seed=FIRST_SEED + number,
-            start_ms=START_MS + number * 3 * _DAY_MS,
-            days=8.0 if number % 4 == 3 else 5.0,
-            accounts=240,
-            requests_per_account_day=(120.0, 200.0, 320.0)[number % 3],
-            attacks=(),
-        )
-
-
-def _quietly(histories: list[History]) -> PriorFile:
     with warnings.catch_warnings():  # numpy warns where a field is absent from an account or from all of them
         warnings.filterwarnings("ignore", r"All-NaN slice|Mean of empty slice|Degrees of freedom", RuntimeWarning)
-        return fit(histories)
-
-
-def main(populations: int = 18) -> None:
-    """Fit and write the package's prior file."""
-    found = []
-    for number, scenario in enumerate(scenarios(populations)):
-        found.append(history(scenario))
-        sys.stderr.write(f"population {number + 1} of {populations}: {len(found[-1].blocks.slot)} blocks\n")
-    data = msgspec.json.format(msgspec.json.encode(_quietly(found)), indent=0)
-    target = Path(__file__).parent.parent / "scoring" / FILE
-    target.write_bytes(data + b"\n")
-    sys.stderr.write(f"{target}: {len(data)} bytes\n")
-
-
-if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+        features = spreads(histories)
+    days, looks = count(histories, empty_prior()._replace(features=features), taught)
+    return PriorFile(
+        accounts=sum(len(np.unique(blocks.slot)) for blocks, _ in histories),
+        account_days=sum(len(np.unique(blocks.slot * np.int64(1_000_000) + blocks.closed_ms // _DAY_MS)) for blocks, _ in histories),
+        features=features,
+        days=sparse(days),
+        looks=sparse(looks),
+    )

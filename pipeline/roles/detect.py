@@ -193,7 +193,10 @@ class DetectWorker:
         for alert, row in zip(effects.alerts, effects.alert_rows, strict=True):
             key = alert.subject_id.encode()
             self._outputs.send(settings.topic("alerts"), encode_alert(alert), key=key, partition=partition)
-            self._outputs.send(settings.topic("risk"), encode(_risk(alert)), key=key, partition=partition)
+            if alert.canary:  # nobody's account: not counted, not in the gateway's feed
+                continue
+            if alert.subject_type == "account":  # the feed accuses no population
+                self._outputs.send(settings.topic("risk"), encode(_risk(alert)), key=key, partition=partition)
             metrics.count("stillwatch_alerts_total", kind=alert.kind.value, state=alert.state)
             if row >= 0 and appended_at_ms[row] > 0:
                 metrics.observe("stillwatch_event_to_alert_seconds", max(0.0, time.time() - appended_at_ms[row] / 1000))

@@ -88,6 +88,7 @@ class EndpointWorker:
         self._broker = broker
         self._health = health
         self._alerts = settings.topic("alerts")
+        self._canaries = settings.deliver.canary_alerts
 
     @property
     def name(self) -> str:
@@ -164,7 +165,7 @@ class EndpointWorker:
             raise CodecError(
                 f"a record that should be an alert does not decode: {err}", location=f"{tp.topic}[{tp.partition}]@{message.offset()}"
             ) from None
-        if self._disabled or alert.severity < self._endpoint.min_severity:
+        if self._disabled or alert.severity < self._endpoint.min_severity or (alert.canary and not self._canaries):
             return True
         now = self._now_ms()
         delivery = self._queue.fresh(self.name, tp.partition, alert, now)

@@ -1,14 +1,13 @@
-"""Calibration: how often comparable accounts show at least so much, from fixed-bin integer histograms, as a normal score.
+"""Calibration: how often comparable accounts reach so much, from fixed-bin integer histograms, and the bar that spends a budget.
 
-Histograms add and commute, so it does not matter who was counted first. A table is made from the shipped prior's counts plus
-what a partition has counted, at an epoch's boundary, and is fixed within the epoch. Where fewer than 30 stand beyond, the tail
-is exponential with their mean excess (a generalised Pareto tail of shape 0; Siffer et al., KDD 2017).
+Histograms add and commute, so it does not matter who was counted first. Where fewer than 30 stand beyond, the tail is exponential
+with their mean excess: that is how maxima of a reflected sum fall off (Siegmund, Sequential Analysis, 1985), and a generalised
+Pareto tail of shape 0 (Siffer et al., KDD 2017).
 """
 
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,11 +19,7 @@ BINS = 64
 _ENOUGH = 30
 _TAIL = 0.02
 """The upper share of a histogram that a partition may only thicken."""
-_NORMAL = NormalDist()
-_LOWEST = -3.0
-HIGHEST = 6.0
-"""Scores are cut here: no histogram knows more."""
-_SMALLEST = 0.5 * math.erfc(HIGHEST / math.sqrt(2.0))
+_LEAST_EXCESS = 0.5
 
 
 class Grid(NamedTuple):
@@ -43,27 +38,41 @@ class Grid(NamedTuple):
         return min(max(int((value - self.low) / self.width), 0), BINS - 1)
 
 
-def tail_table(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Counts [BINS] → a normal score per bin, such that a bin's score z means P(value ≥ the bin's lower edge) = P(N ≥ z).
+class Tail(NamedTuple):
+    """What a histogram says about large values.
 
-    The lowest bin, whose lower edge says nothing, scores as the mean of a normal below its upper edge. An empty histogram
-    gives zeros: it knows nothing.
+    Attributes:
+        beyond: share of all values at or above each bin's lower edge, [BINS + 1].
+        known: last edge that at least 30 values reach (fewer, when there are fewer).
+        excess: mean distance beyond that edge, in units of the grid: a bar this much higher is reached e times less often.
     """
-    beyond = np.append(np.cumsum(counts[::-1])[::-1], 0.0)  # counted at or above each edge
+
+    grid: Grid
+    beyond: NDArray[np.float64]
+    known: int
+    excess: float
+
+    def bar(self, probability: float) -> float:
+        """Smallest value that comparable accounts reach with at most this probability; infinite when nothing was counted."""
+        if self.beyond[0] <= 0.0:
+            return math.inf
+        edges = np.flatnonzero(self.beyond[: self.known + 1] <= probability)
+        if edges.size:
+            return self.grid.low + int(edges[0]) * self.grid.width
+        at_known = self.grid.low + self.known * self.grid.width
+        return at_known + self.excess * math.log(float(self.beyond[self.known]) / probability)
+
+
+def tail_of(grid: Grid, counts: NDArray[np.float64]) -> Tail:
+    """Counts [BINS] → their tail."""
+    beyond = np.append(np.cumsum(counts[::-1])[::-1], 0.0)
     total = float(beyond[0])
     if total <= 0.0:
-        return np.zeros(BINS)
+        return Tail(grid, beyond, 0, 0.0)
     known = int(np.flatnonzero(beyond >= min(_ENOUGH, total))[-1])
-    at_least = float(beyond[known])
     centres = np.arange(BINS) + 0.5
-    excess = max(float(np.cumsum((centres[known:] - known) * counts[known:])[-1]) / at_least, 0.5)
-    scores = np.empty(BINS)
-    for edge in range(1, BINS):
-        p = float(beyond[edge]) / total if edge <= known else at_least / total * math.exp(-(edge - known) / excess)
-        scores[edge] = _score(p)
-    lowest = 1.0 - float(beyond[1]) / total
-    scores[0] = max(-_NORMAL.pdf(scores[1]) / lowest, _LOWEST) if lowest > 0.0 else _LOWEST
-    return scores
+    excess = float(np.cumsum((centres[known:] - known) * counts[known:])[-1]) / float(beyond[known])
+    return Tail(grid, beyond / total, known, max(excess, _LEAST_EXCESS) * grid.width)
 
 
 def blend(prior: NDArray[np.int64], counted: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -84,25 +93,3 @@ def blend(prior: NDArray[np.int64], counted: NDArray[np.int64]) -> NDArray[np.fl
     both[:cut] += counted[:cut]
     both[cut:] += np.maximum(prior[cut:] * scale, counted[cut:])
     return both
-
-
-def _score(p: float) -> float:
-    if p >= 1.0:
-        return _LOWEST
-    return min(max(-_NORMAL.inv_cdf(max(p, _SMALLEST)), _LOWEST), HIGHEST)
-
-
-def look_up(table: NDArray[np.float64], grid: Grid, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores of values; NaN stays NaN.
-
-    A value scores as its bin's lower edge, so a score is never above what the histogram holds, not even for a value that half
-    of all accounts share.
-    """
-    known = ~np.isnan(values)
-    at = np.clip((np.where(known, values, grid.low) - grid.low) / grid.width, 0.0, BINS - 1.0).astype(np.int64)
-    return np.where(known, table[at], np.nan)
-
-
-def score_of(table: list[float], grid: Grid, value: float) -> float:
-    """`look_up` of one value, a number."""
-    return table[grid.bin_of(value)]

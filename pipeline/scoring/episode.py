@@ -37,6 +37,19 @@ class Mark(NamedTuple):
     output_tokens: int
 
 
+class Closed(msgspec.Struct, array_like=True, frozen=True):
+    """What is kept of an account's last episode, so that the same thing soon after goes on under the same alert."""
+
+    kind: str
+    alert_id: str
+    revision: int
+    closed_ms: int
+    first_seen_ms: int
+    counted: tuple[int, int, int]
+    """Requests, input and output tokens of it."""
+    before: tuple[int, int, int]
+
+
 class Episode(msgspec.Struct, array_like=True):
     """Mutable state of an open episode; everything its next revision needs. At most about 20 KB, and only while it is open."""
 
@@ -80,6 +93,8 @@ class Episode(msgspec.Struct, array_like=True):
     offered: int = 0
     anchored: bool = False
     """The models were re-anchored: what goes on is the account's new normal."""
+    folded: bool = False
+    """Part of a population incident: its own alert has not gone out."""
 
     def take(self, note: Note) -> None:
         """Count a request, and keep it if it proves something that the kept ones do not."""
@@ -127,6 +142,18 @@ class Episode(msgspec.Struct, array_like=True):
         if self.action == "suspend":
             return max(now, self.usual)
         return max(round(now - self.usual, 1), 0.0) if self.action == "throttle" else 0.0
+
+    def close(self, at_ms: int) -> Closed:
+        """What to keep of it."""
+        counted = (self.requests, self.input_tokens, self.output_tokens)
+        return Closed(self.kind, self.alert_id, self.revision, at_ms, self.first_seen_ms, counted, self.before)
+
+    def go_on_from(self, closed: Closed) -> None:
+        """Be the continuation of an episode that ended a short while ago: its alert, its figures; what lay between does not count."""
+        self.alert_id, self.revision = closed.alert_id, closed.revision + 1
+        self.first_seen_ms, self.before = closed.first_seen_ms, closed.before
+        requests, inputs, outputs = closed.counted
+        self.start = (self.start[0] - requests, self.start[1] - inputs, self.start[2] - outputs)
 
     @property
     def requests(self) -> int:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pipeline.detectors.models import Channel
 from pipeline.events.alert import Explanation, Kind
 from pipeline.features.catalogue import FEATURES, INDEX
 from pipeline.features.layout import USUAL_FROM
 from pipeline.features.row import USUAL
-from pipeline.scoring import channels, levels
 from pipeline.scoring.verdicts import DECLARED, limit_headline
 from pipeline.scoring.words import sentence
 
 if TYPE_CHECKING:
-    from pipeline.scoring.levels import Level
     from pipeline.scoring.prior import Spread
 
 _USUAL_AT = {name: USUAL_FROM + i for i, name in enumerate(USUAL)}
@@ -37,10 +34,14 @@ _WORDS: dict[Kind, str] = {
 
 
 class Reason(NamedTuple):
-    """A channel or level that spoke for the decision, with its normal score."""
+    """A feature that spoke for the decision."""
 
-    source: Channel | Level
+    feature: int
+    """Index in the catalogue."""
+    own: bool
+    """Seen against the account's own past; else against comparable accounts."""
     score: float
+    """What it moved the log-odds by."""
 
 
 class _Part(NamedTuple):
@@ -50,46 +51,35 @@ class _Part(NamedTuple):
     high: float
     baseline: Literal["own", "population"]
     score: float
+    """How far out it is, in deviations."""
 
 
 def explain(vector: list[float], reasons: list[Reason], spreads: dict[str, Spread]) -> list[Explanation]:
-    """The features behind the reasons, the strongest first, at most 8.
+    """The features behind a decision, the strongest first, at most 8; contributions are shares of what they moved together.
 
-    A reason's contribution is its share of the squared scores, divided among its features in proportion to how far each is
-    out. Expected values are the account's own usual ± 2 deviations, or for LEVEL the middle 90 % of the population.
+    Expected values are the account's own usual ± 2 deviations, or the middle 90 % of the population.
     """
-    found: list[tuple[float, _Part]] = []
-    for reason in reasons:
-        parts = [part for part in _parts(vector, reason, spreads) if part.score > 0.0]
-        weight = sum(part.score for part in parts)
-        found += [(reason.score**2 * part.score / weight, part) for part in parts]
-    total = sum(share for share, _ in found)
-    found.sort(key=lambda pair: (-pair[0], pair[1].feature))
-    return [_explanation(share / total, part) for share, part in found[:_MOST]]
+    found = [(reason.score, _part(vector, reason, spreads)) for reason in reasons if reason.score > 0.0]
+    known = [(score, part) for score, part in found if part is not None]
+    total = sum(score for score, _ in known)
+    known.sort(key=lambda pair: (-pair[0], pair[1].feature))
+    return [_explanation(score / total, part) for score, part in known[:_MOST]]
 
 
-def _parts(vector: list[float], reason: Reason, spreads: dict[str, Spread]) -> list[_Part]:
-    own = isinstance(reason.source, Channel)
-    parts = channels.PARTS[reason.source] if own else levels.PARTS[reason.source]  # type: ignore[index]
-    found = []
-    for part in parts:
-        observed = vector[INDEX[part.feature]]
-        spread = spreads.get(part.feature)
-        if math.isnan(observed) or spread is None:
-            continue
-        sign = 1.0 if part.weight > 0.0 else -1.0
-        usual = vector[_USUAL_AT[part.feature]] if own else math.nan
-        if math.isnan(usual):
-            middle, half = (spread.low + spread.high) / 2.0, max((spread.high - spread.low) / 2.0, spread.within, 1e-9)
-            score = sign * (observed - middle) / half * 1.645
-            found.append(_Part(part.feature, observed, spread.low, spread.high, "population", score))
-        else:
-            half = max(spread.within, 1e-9)
-            low, high = usual - 2.0 * half, usual + 2.0 * half
-            if FEATURES[INDEX[part.feature]].unit == "share":
-                low, high = max(low, 0.0), min(high, 1.0)
-            found.append(_Part(part.feature, observed, low, high, "own", sign * (observed - usual) / half))
-    return found
+def _part(vector: list[float], reason: Reason, spreads: dict[str, Spread]) -> _Part | None:
+    name = FEATURES[reason.feature].name
+    observed, spread = vector[reason.feature], spreads.get(name)
+    if math.isnan(observed) or spread is None:
+        return None
+    usual = vector[_USUAL_AT[name]] if reason.own and name in _USUAL_AT else math.nan
+    if math.isnan(usual):
+        middle, half = (spread.low + spread.high) / 2.0, max((spread.high - spread.low) / 2.0, spread.within, 1e-9)
+        return _Part(name, observed, spread.low, spread.high, "population", abs(observed - middle) / half * 1.645)
+    half = max(spread.within, 1e-9)
+    low, high = usual - 2.0 * half, usual + 2.0 * half
+    if FEATURES[reason.feature].unit == "share":
+        low, high = max(low, 0.0), min(high, 1.0)
+    return _Part(name, observed, low, high, "own", abs(observed - usual) / half)
 
 
 def _explanation(share: float, part: _Part) -> Explanation:

@@ -10,8 +10,7 @@ import msgspec
 
 from pipeline.base.errors import CodecError, NewerFormatError
 from pipeline.detectors.models import AccountModels
-from pipeline.scoring.episode import Episode
-from pipeline.scoring.evidence import TILTS, ZERO, strength
+from pipeline.scoring.episode import Closed, Episode
 from pipeline.scoring.kinds import KINDS
 from pipeline.scoring.notes import Memory
 from pipeline.scoring.verdicts import Rulings
@@ -21,12 +20,12 @@ if TYPE_CHECKING:
 
     from pipeline.scoring.notes import Requests
 
-FORMAT = 2
-_HEAD = struct.Struct("<BBBIHIiddq")
-_EVIDENCE = struct.Struct(f"<{len(KINDS) * len(TILTS)}f")
-_RUN = struct.Struct("<qqqqq")
+FORMAT = 3
+_HEAD = struct.Struct("<BBIiHdddq")
+_MODELS = struct.Struct("<B")
 _LENGTH = struct.Struct("<I")
-_HAS_EVIDENCE, _HAS_RUN, _HAS_CASE, _WATCHED, _HAS_RULINGS = 1, 2, 4, 8, 16
+_HAS_RUN, _HAS_CASE, _WATCHED, _HAS_RULINGS = 1, 2, 4, 8
+_DAYS_MAX = 65_535
 
 
 class Run(msgspec.Struct, array_like=True):
@@ -37,6 +36,8 @@ class Run(msgspec.Struct, array_like=True):
     requests: int
     input_tokens: int
     output_tokens: int
+    votes: list[float]
+    """Log-likelihood of each kind, up to a constant."""
 
 
 class _Case(msgspec.Struct, array_like=True):
@@ -45,10 +46,12 @@ class _Case(msgspec.Struct, array_like=True):
     notes: Memory
     episodes: list[Episode]
     counts: list[int]
+    closed: Closed | None
 
 
 _ENCODER = msgspec.msgpack.Encoder()
 _CASE = msgspec.msgpack.Decoder(_Case)
+_RUN = msgspec.msgpack.Decoder(Run)
 _RULINGS = msgspec.msgpack.Decoder(Rulings)
 
 
@@ -56,17 +59,19 @@ class Mind:
     """See the module. Changed only by `Judge` and `note`."""
 
     __slots__ = (
-        "counts", "day_blocks", "deadline_ms", "episodes", "evidence", "hour", "mismatches", "models", "notes", "pending", "risk",
-        "rulings", "run", "seen", "shape", "watch",
+        "closed", "counts", "day", "days", "deadline_ms", "episodes", "evidence", "models", "notes", "risk", "rulings", "run", "seen",
+        "top", "watch",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.models = AccountModels()
-        self.evidence: list[tuple[float, ...]] | None = None
-        """Accumulators by kind, None before the first."""
+        self.evidence = 0.0
+        """CHANGE so far: a reflected sum of log-odds (Page, 1954)."""
         self.run: Run | None = None
-        """Set while evidence is elevated."""
+        """Set while there is evidence."""
         self.episodes: list[Episode] = []
+        self.closed: Closed | None = None
+        """The last episode that ended."""
         self.counts: list[int] = [0] * len(KINDS)
         """Episodes so far by kind."""
         self.notes = Memory()
@@ -75,16 +80,12 @@ class Mind:
         self.deadline_ms = 0
         self.seen = 0
         """Blocks judged."""
-        self.hour = -1
-        """Event-hour of the last block judged (the latest one)."""
-        self.pending = math.nan
-        """Volume of that hour as last seen, scored and learned when the hour is over."""
-        self.day_blocks = 0
-        """Blocks judged in that hour's day."""
-        self.shape = 0
-        """Which parts of the channels the account's gateway passes on."""
-        self.mismatches = 0
-        """Blocks in a row with another shape."""
+        self.day = -1
+        """Event-day of the latest block judged."""
+        self.days = 0
+        """Event-days with a block so far."""
+        self.top = 0.0
+        """Highest evidence of that day; NaN once it had an episode."""
         self.watch = True
         self.rulings: Rulings | None = None
         """Verdicts and declarations in force, see `scoring.verdicts`."""
@@ -104,35 +105,35 @@ class Mind:
             for episode in self.episodes:
                 episode.take(note)
 
-    def evidence_of(self, kind: int) -> tuple[float, ...]:
-        """Accumulators of one kind."""
-        return ZERO if self.evidence is None else self.evidence[kind]
-
-    @property
-    def suspicion(self) -> float:
-        """The strongest kind's evidence: 1 opens an episode."""
-        return 0.0 if self.evidence is None else max(map(strength, self.evidence))
+    def turn(self, day: int) -> float:
+        """Let the account's clock reach event-day `day` → the highest evidence of the calm day that is now over, NaN if none is."""
+        if day <= self.day:
+            return math.nan
+        over = self.top if self.day >= 0 else math.nan
+        self.day = day
+        self.days = min(self.days + 1, _DAYS_MAX)
+        self.top = math.nan if self.episodes else self.evidence
+        return over
 
     def pack(self) -> bytes:
         """Bytes of this mind; equal minds give equal bytes."""
         flags = _WATCHED if self.watch else 0
-        parts = [b"", self.models.pack()]
-        if self.evidence is not None:
-            flags |= _HAS_EVIDENCE
-            parts.append(_EVIDENCE.pack(*(m for row in self.evidence for m in row)))
+        models = self.models.pack()
+        parts = [b"", _MODELS.pack(len(models)), models]
         if self.run is not None:
             flags |= _HAS_RUN
-            parts.append(_RUN.pack(*msgspec.structs.astuple(self.run)))
+            run = _ENCODER.encode(self.run)
+            parts += (_LENGTH.pack(len(run)), run)
         if self.rulings is not None:
             flags |= _HAS_RULINGS
             rulings = _ENCODER.encode(self.rulings)
             parts += (_LENGTH.pack(len(rulings)), rulings)
         if self.notes.telling or self.notes.plain or self.episodes or any(self.counts):
             flags |= _HAS_CASE
-            parts.append(_ENCODER.encode(_Case(self.notes, self.episodes, self.counts)))
+            parts.append(_ENCODER.encode(_Case(self.notes, self.episodes, self.counts, self.closed)))
         parts[0] = _HEAD.pack(
-            FORMAT, flags, self.mismatches, self.shape, self.day_blocks, self.seen, self.hour, self.pending, self.risk, self.deadline_ms
-        )
+            FORMAT, flags, self.seen, self.day, self.days, self.evidence, self.top, self.risk, self.deadline_ms
+        )  # fmt: skip
         return b"".join(parts)
 
     @classmethod
@@ -149,25 +150,22 @@ class Mind:
         if data and data[0] < FORMAT:
             raise CodecError(f"mind format {data[0]}; this program reads {FORMAT}: replay the frames under a new prefix")
         try:
-            (
-                _, flags, mind.mismatches, mind.shape, mind.day_blocks, mind.seen, mind.hour, mind.pending, mind.risk, mind.deadline_ms,
-            ) = _HEAD.unpack_from(data)  # fmt: skip
+            _, flags, mind.seen, mind.day, mind.days, mind.evidence, mind.top, mind.risk, mind.deadline_ms = _HEAD.unpack_from(data)
             mind.watch = bool(flags & _WATCHED)
-            mind.models, at = AccountModels.unpack(data, _HEAD.size)
-            if flags & _HAS_EVIDENCE:
-                flat = _EVIDENCE.unpack_from(data, at)
-                at += _EVIDENCE.size
-                mind.evidence = [flat[i : i + len(TILTS)] for i in range(0, len(flat), len(TILTS))]
+            (length,) = _MODELS.unpack_from(data, _HEAD.size)
+            at = _HEAD.size + _MODELS.size + length
+            mind.models = AccountModels.unpack(data[at - length : at])
             if flags & _HAS_RUN:
-                mind.run = Run(*_RUN.unpack_from(data, at))
-                at += _RUN.size
+                (length,) = _LENGTH.unpack_from(data, at)
+                at += _LENGTH.size + length
+                mind.run = _RUN.decode(data[at - length : at])
             if flags & _HAS_RULINGS:
                 (length,) = _LENGTH.unpack_from(data, at)
                 at += _LENGTH.size + length
                 mind.rulings = _RULINGS.decode(data[at - length : at])
             if flags & _HAS_CASE:
                 case = _CASE.decode(data[at:])
-                mind.notes, mind.episodes, mind.counts = case.notes, case.episodes, case.counts
+                mind.notes, mind.episodes, mind.counts, mind.closed = case.notes, case.episodes, case.counts, case.closed
         except (struct.error, msgspec.MsgspecError) as err:
             raise CodecError(f"packed mind does not decode: {err}") from None
         return mind

@@ -9,16 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from pipeline.events.alert import Alert, Explanation, Kind
 from pipeline.events.control import DAY_MS, EXPLAINS, Baseline, Declaration, Twin, Verdict, VerdictId
-from pipeline.scoring.calibration import HIGHEST
 from pipeline.scoring.kinds import INDEX, KINDS
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from pipeline.events.control import Control
     from pipeline.scoring.mind import Mind
 
@@ -84,30 +80,22 @@ def _settle(mind: Mind, known: Rulings, verdicts: list[Ruling], excuses: list[Ex
         mind.rulings = Rulings(verdicts, excuses, known.day, known.requests, known.held)
 
 
+def earlier(mind: Mind) -> list[str]:
+    """Verdicts that count for an account in words, the newest last."""
+    rulings = () if mind.rulings is None else mind.rulings.verdicts
+    return [f"{ruling.kind} {'harmless' if ruling.weight > 0.0 else 'confirmed'}" for ruling in rulings]
+
+
 # ---- bars
 
 
 def bar_shift(mind: Mind, kind: int, baseline: Baseline) -> float:
-    """How far verdicts move the bar of `KINDS[kind]`: units of normal score for LEVEL, powers of two for CHANGE."""
+    """How far verdicts move the bar of `KINDS[kind]`, in halvings of how often comparable accounts get there."""
     if mind.rulings is None:
         return 0.0
     name = KINDS[kind].value
     moved = sum(r.weight for r in mind.rulings.verdicts if r.kind == name and baseline in r.baselines)
     return min(max(moved, LOWEST_SHIFT), HIGHEST_SHIFT)
-
-
-def change_bar(mind: Mind, kind: int) -> float:
-    """Strength of evidence from which CHANGE opens an episode: 1 without verdicts."""
-    return 1.0 if mind.rulings is None else 2.0 ** bar_shift(mind, kind, Baseline.CHANGE)
-
-
-def level_bars(mind: Mind, bars: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bars of LEVEL by kind; a raised one stays where a score can still reach it."""
-    if mind.rulings is None:
-        return bars
-    shifts = np.array([bar_shift(mind, kind, Baseline.LEVEL) for kind in range(len(bars))])
-    moved: NDArray[np.float64] = np.where(shifts > 0.0, np.minimum(bars + shifts, np.maximum(bars, HIGHEST)), bars + shifts)
-    return moved
 
 
 # ---- declarations
@@ -175,7 +163,8 @@ def explain_breach(mind: Mind, alerts: list[Alert]) -> list[Alert]:
     rest = [msgspec.structs.replace(e, contribution=0.0) for e in episode.explanation if e.feature != DECLARED]
     episode.explanation = [entry, *rest]
     episode.headline = limit_headline(entry)
-    return [msgspec.structs.replace(alert, explanation=episode.explanation, headline=episode.headline) for alert in alerts]
+    told = {"explanation": episode.explanation, "headline": episode.headline}
+    return [msgspec.structs.replace(alert, **told) if alert.subject_type == "account" else alert for alert in alerts]
 
 
 def limit_headline(entry: Explanation) -> str:

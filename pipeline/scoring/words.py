@@ -99,7 +99,7 @@ PHRASES: dict[str, Words] = {
     "new_model_share": Words("requests for models that are new to it", "percent"),
     "model_shift": Words("change of the models it uses (0 none, 1 all)", "number"),
     "switch_rate": Words("requests within a minute of one from another network", "percent"),
-    "failover_share": Words("requests that go on with another key or address after being turned away", "percent"),
+    "failover_share": Words("requests that go on with another key or address once refused", "percent"),
     "languages": Words("languages and scripts of its prompts", "number"),
     "script_shift": Words("change of the languages it uses (0 none, 1 all)", "number"),
     "settings_spread": Words("different combinations of model and settings", "number"),

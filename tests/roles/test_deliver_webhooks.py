@@ -45,6 +45,7 @@ class Place:
         self.answer = OK
         self.seen: list[tuple[str, int]] = []
         self.attempts = AttemptLog()
+        self.deliver: dict[str, object] = {}
 
     def send(self, message: Message, now: datetime) -> Attempt:
         """Be the endpoint."""
@@ -60,7 +61,7 @@ class Place:
         """A worker that has joined its group."""
         values = {"name": "siem", "url": "https://hooks.test/", "secret": SECRET, **endpoint}
         configured = WebhookEndpoint.model_validate(values)
-        settings = Settings.model_validate({"prefix": "t", "deliver": {"webhooks": [values]}})
+        settings = Settings.model_validate({"prefix": "t", "deliver": {"webhooks": [values], **self.deliver}})
         worker = EndpointWorker(
             settings,
             configured,
@@ -74,9 +75,10 @@ class Place:
         )
         return worker, worker.reader()
 
-    def publish(self, name: str, revision: int = 1, *, partition: int = 0, severity: int = 3) -> None:
+    def publish(self, name: str, revision: int = 1, *, partition: int = 0, severity: int = 3, canary: bool = False) -> None:
         """Put one alert into the topic."""
-        self.broker.append(TopicPartition("t.alerts", partition), name.encode(), encode_alert(alert(name, revision, severity)), None)
+        value = encode_alert(alert(name, revision, severity, canary=canary))
+        self.broker.append(TopicPartition("t.alerts", partition), name.encode(), value, None)
 
     def committed(self, partition: int = 0) -> int:
         """The endpoint's commit."""
@@ -92,13 +94,13 @@ class Place:
         return live
 
 
-def alert(name: str, revision: int = 1, severity: int = 3) -> Alert:
+def alert(name: str, revision: int = 1, severity: int = 3, *, canary: bool = False) -> Alert:
     """A small alert."""
     return Alert(
         alert_id=name, revision=revision, state="opened", subject_type="account", subject_id="acme", account_ids=["acme"],
         kind=Kind.PROBING, headline="h", severity=severity, risk=0.5, confidence=0.5, first_seen_ms=1, last_seen_ms=2, raised_at_ms=3,
         requests=1, input_tokens=1, output_tokens=1, explanation=[], techniques=[], evidence=[], recommended_action="watch",
-        detector_version="1",
+        detector_version="1", canary=canary,
     )  # fmt: skip
 
 
@@ -366,3 +368,15 @@ def test_other_endpoints_retries_are_left_alone(place: Place) -> None:
     steps(*place.worker(name="sie"))
     assert place.ids() == ["a-1"]
     assert place.outbox()["siem|a|1"] is not None
+
+
+@pytest.mark.parametrize(("send_them", "expected"), [(False, ["real-1"]), (True, ["planted-1", "real-1"])])
+def test_alerts_about_planted_attackers_wake_nobody(place: Place, *, send_them: bool, expected: list[str]) -> None:
+    """They pass by, counted as read; `deliver.canary_alerts` sends them like any other."""
+    place.deliver = {"canary_alerts": send_them}
+    place.publish("planted", severity=5, canary=True)
+    place.publish("real")
+    worker, reader = place.worker()
+    steps(worker, reader)
+    assert place.ids() == expected
+    assert place.committed() == 2

@@ -68,11 +68,15 @@ def _play(
             prepare_mind(mind)
     epoch_ms = settings.epoch_s * 1_000
     epoch = int(blocks.closed_ms[0]) // epoch_ms
+    hour = int(blocks.closed_ms[0]) // HOUR_MS
     edges = [0, *batches, len(blocks.slot)]
     for lo, hi in pairwise(edges):
         prepared = judge.prepare(blocks, lo, hi)
         for k in range(lo, hi):
             slot, now = int(blocks.slot[k]), int(blocks.closed_ms[k])
+            if now // HOUR_MS > hour:
+                hour = now // HOUR_MS
+                alerts += judge.tick(hour * HOUR_MS)
             if now // epoch_ms > epoch:
                 epoch = now // epoch_ms
                 judge.end_epoch(epoch)

@@ -1,16 +1,15 @@
-"""Histograms into scores: valid where they were counted, careful beyond."""
+"""Histograms into bars: valid where they were counted, careful beyond."""
 
 from __future__ import annotations
 
-from statistics import NormalDist
+import math
 
 import numpy as np
 import pytest
 
-from pipeline.scoring.calibration import BINS, HIGHEST, Grid, blend, look_up, score_of, tail_table
+from pipeline.scoring.calibration import BINS, Grid, blend, tail_of
 
 GRID = Grid(0.0, 6.4)
-NORMAL = NormalDist()
 
 
 def counted(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -18,67 +17,48 @@ def counted(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[
     return np.bincount([GRID.bin_of(v) for v in values.tolist()], minlength=BINS)
 
 
-def test_scores_are_valid_on_what_was_counted() -> None:
-    """For every bar z, no more than P(N ≥ z) of fresh values of the same kind score at least z."""
+@pytest.mark.parametrize("probability", [0.3, 0.03, 0.003])
+def test_a_bar_is_reached_as_often_as_it_says(probability: float) -> None:
+    """Fresh values of the same kind reach the bar at most as often as asked, and at least half as often."""
     rng = np.random.default_rng(1)
-    table = tail_table(counted(rng.exponential(0.6, 40_000)).astype(np.float64))
-    scores = look_up(table, GRID, rng.exponential(0.6, 400_000))
-    for z in (0.5, 1.0, 2.0, 3.0, 3.5):
-        assert (scores >= z).mean() <= 1.1 * (1.0 - NORMAL.cdf(z))
-    assert (scores >= 3.0).mean() >= 0.5 * (1.0 - NORMAL.cdf(3.0))
+    bar = tail_of(GRID, counted(rng.exponential(0.5, 40_000)).astype(np.float64)).bar(probability)
+    reached = float((rng.exponential(0.5, 400_000) >= bar).mean())
+    assert 0.5 * probability <= reached <= 1.1 * probability
 
 
 def test_the_tail_goes_on_beyond_what_was_counted() -> None:
-    """Beyond the last thirty counted values scores still grow, never above the highest."""
-    table = tail_table(counted(np.random.default_rng(2).exponential(0.3, 5_000)).astype(np.float64))
-    assert (np.diff(table) >= 0.0).all()
-    assert table[GRID.bin_of(3.0)] > table[GRID.bin_of(2.2)]
-    assert table[-1] == pytest.approx(HIGHEST)
-    assert table.max() <= HIGHEST
+    """Ten times rarer costs the mean excess times ln 10, far beyond the highest value that was seen."""
+    tail = tail_of(GRID, counted(np.random.default_rng(2).exponential(0.3, 5_000)).astype(np.float64))
+    assert tail.bar(1e-7) - tail.bar(1e-6) == pytest.approx(tail.excess * math.log(10.0))
+    assert tail.excess == pytest.approx(0.3, rel=0.35)
+    assert tail.bar(1e-6) == pytest.approx(0.3 * math.log(1e6), rel=0.25)
 
 
-def test_a_value_that_half_of_all_share_is_not_unusual() -> None:
-    """An atom scores by the share of those at or above it, wherever it lies in its bin."""
+def test_a_value_that_half_of_all_share_is_no_bar() -> None:
+    """An atom counts whole: a bar that fewer may reach stands above it."""
     values = np.concatenate([np.full(500, 1.05), np.full(490, 0.0), np.full(10, 3.0)])
-    table = tail_table(counted(values).astype(np.float64))
-    for value in (1.01, 1.05, 1.09):
-        assert score_of(table.tolist(), GRID, value) == pytest.approx(-NORMAL.inv_cdf(0.51), abs=1e-6)
+    assert tail_of(GRID, counted(values).astype(np.float64)).bar(0.5) > 1.05
 
 
-def test_the_lowest_bin_costs_what_it_should() -> None:
-    """The bin in which nothing agrees has the mean of the normals below its edge: the expected score stays near zero."""
-    rng = np.random.default_rng(3)
-    values = np.maximum(rng.normal(size=100_000), 0.0)
-    table = tail_table(counted(values).astype(np.float64))
-    scores = look_up(table, GRID, values)
-    assert -0.1 < scores.mean() <= 0.01
-    for tilt in (0.25, 0.5, 1.0, 2.0):
-        assert np.exp(tilt * np.minimum(scores, 4.0) - tilt * tilt / 2).mean() <= 1.03
+def test_an_empty_histogram_sets_a_bar_out_of_reach() -> None:
+    """It knows nothing, so nothing is rare."""
+    assert tail_of(GRID, np.zeros(BINS)).bar(0.5) == math.inf
 
 
-def test_missing_values_stay_missing_and_an_empty_histogram_knows_nothing() -> None:
-    """NaN gives NaN; no counts give zero."""
-    table = tail_table(np.zeros(BINS))
-    assert np.isnan(look_up(table, GRID, np.array([np.nan]))[0])
-    assert (table == 0.0).all()
-
-
-def test_leaving_out_the_suspicious_does_not_make_the_tail_thin() -> None:
-    """What a partition counted without its upper tail leaves the prior's tail where it was."""
+def test_leaving_out_the_suspicious_does_not_lower_the_bar() -> None:
+    """What a partition counted without its upper tail leaves the prior's bar where it was."""
     rng = np.random.default_rng(4)
     prior = counted(rng.exponential(0.6, 10_000))
     trimmed = rng.exponential(0.6, 1_000_000)
     trimmed = trimmed[trimmed < 2.0]
-    before, after = tail_table(prior.astype(np.float64)), tail_table(blend(prior, counted(trimmed)))
-    naive = tail_table((prior + counted(trimmed)).astype(np.float64))
-    at = GRID.bin_of(3.0)
-    assert after[at] == pytest.approx(before[at], abs=0.15)
-    assert naive[at] > before[at] + 1.0
+    before, after = tail_of(GRID, prior.astype(np.float64)), tail_of(GRID, blend(prior, counted(trimmed)))
+    naive = tail_of(GRID, (prior + counted(trimmed)).astype(np.float64))
+    assert after.bar(1e-3) == pytest.approx(before.bar(1e-3), abs=0.3)
+    assert naive.bar(1e-3) < before.bar(1e-3) - 1.0
 
 
-def test_a_partitions_own_counts_move_the_body() -> None:
-    """A partition whose calm accounts vary more than the prior's soon takes that as usual."""
+def test_a_noisier_partition_raises_its_bar() -> None:
+    """Where calm accounts reach higher than the prior's, that is what rare means there."""
     rng = np.random.default_rng(5)
     prior, own = counted(rng.exponential(0.3, 5_000)), counted(rng.exponential(0.9, 100_000))
-    at = GRID.bin_of(1.0)
-    assert tail_table(blend(prior, own))[at] < tail_table(prior.astype(np.float64))[at] - 0.5
+    assert tail_of(GRID, blend(prior, own)).bar(1e-3) > tail_of(GRID, prior.astype(np.float64)).bar(1e-3) + 1.0

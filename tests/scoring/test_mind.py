@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.base.errors import CodecError, NewerFormatError
+from pipeline.base.settings import DetectSettings
 from pipeline.scoring.mind import FORMAT, Mind
 
 if TYPE_CHECKING:
@@ -22,15 +23,15 @@ def test_a_fresh_mind_is_a_few_bytes_and_watches() -> None:
 
 
 def test_calm_minds_are_small(mixed: Population, play: Play) -> None:
-    """Accounts without suspicion that are known well take at most 320 bytes, their River models included."""
+    """Accounts without suspicion that are known well take at most 96 bytes, their River model included."""
     calm = [m for m in play(mixed).minds if not m.episodes and m.run is None and not m.watch and not any(m.counts)]
     assert len(calm) >= 15
-    assert max(len(m.pack()) for m in calm) <= 320
+    assert max(len(m.pack()) for m in calm) <= 96
 
 
 def test_bytes_are_the_mind(mixed: Population, play: Play, requests: MakeRequests) -> None:
     """Unpacked minds pack to the same bytes, with episodes, suspicion and notes among them."""
-    minds = play(mixed).minds
+    minds = play(mixed, DetectSettings(cooldown_h=24)).minds
     for mind in minds:
         if mind.watch:
             mind.note(range(40), requests(40, output_tokens=[2_000, 10] * 20))
@@ -40,7 +41,7 @@ def test_bytes_are_the_mind(mixed: Population, play: Play, requests: MakeRequest
         data = mind.pack()
         again = Mind.unpack(data)
         assert again.pack() == data
-        assert (again.risk, again.deadline_ms, again.watch, again.hour) == (mind.risk, mind.deadline_ms, mind.watch, mind.hour)
+        assert (again.risk, again.deadline_ms, again.watch, again.day) == (mind.risk, mind.deadline_ms, mind.watch, mind.day)
 
 
 def test_bytes_of_a_newer_program_and_broken_bytes_are_refused(mixed: Population, play: Play) -> None:

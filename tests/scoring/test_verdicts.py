@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
 from pipeline.base.errors import NewerFormatError
@@ -20,7 +19,6 @@ from pipeline.events.control import (
     declaration_control_id,
     verdict_control_id,
 )
-from pipeline.scoring.calibration import HIGHEST
 from pipeline.scoring.kinds import INDEX, KINDS
 from pipeline.scoring.mind import FORMAT, Mind
 from pipeline.scoring.verdicts import (
@@ -29,9 +27,7 @@ from pipeline.scoring.verdicts import (
     MAX_RULINGS,
     bar_shift,
     breach,
-    change_bar,
     held,
-    level_bars,
     observe,
     rule,
 )
@@ -41,7 +37,6 @@ if TYPE_CHECKING:
 
 PROBING, BULK, ELICITATION = (INDEX[kind] for kind in (Kind.PROBING, Kind.BULK_EXTRACTION, Kind.REASONING_ELICITATION))
 BOTH = [Baseline.CHANGE, Baseline.LEVEL]
-BARS = np.full(len(KINDS), 3.7)
 
 
 def verdict(number: int, verdict_id: VerdictId, baselines: list[Baseline] = BOTH, kind: Kind = Kind.PROBING) -> Verdict:
@@ -69,11 +64,10 @@ def test_a_false_positive_raises_the_bar_of_its_kind_and_baseline_only() -> None
     """Other kinds, and the other way of comparing, keep theirs."""
     mind = Mind.fresh()
     rule(mind, verdict(1, VerdictId.FALSE_POSITIVE, [Baseline.CHANGE]))
-    assert (change_bar(mind, PROBING), change_bar(mind, BULK)) == (2.0, 1.0)
-    assert level_bars(mind, BARS).tolist() == BARS.tolist()
+    assert (bar_shift(mind, PROBING, Baseline.CHANGE), bar_shift(mind, BULK, Baseline.CHANGE)) == (1.0, 0.0)
+    assert bar_shift(mind, PROBING, Baseline.LEVEL) == 0.0
     rule(mind, verdict(2, VerdictId.BENIGN, [Baseline.LEVEL]))
-    assert level_bars(mind, BARS)[PROBING] == pytest.approx(4.7)
-    assert level_bars(mind, BARS)[BULK] == BARS[BULK]
+    assert (bar_shift(mind, PROBING, Baseline.LEVEL), bar_shift(mind, BULK, Baseline.LEVEL)) == (1.0, 0.0)
 
 
 @pytest.mark.parametrize("verdict_id", [v for v in VerdictId if v not in (1, 2, 5)])
@@ -98,19 +92,16 @@ def test_a_later_verdict_on_the_same_alert_replaces_the_earlier() -> None:
 
 
 def test_no_number_of_verdicts_makes_the_detector_deaf_or_jumpy() -> None:
-    """Bars stay within their bounds, a LEVEL bar within what a score can reach, and the state does not grow."""
+    """Bars stay within their bounds, and the state does not grow."""
     mind = Mind.fresh()
     for number in range(100):
         rule(mind, verdict(number, VerdictId.FALSE_POSITIVE))
     assert bar_shift(mind, PROBING, Baseline.CHANGE) == HIGHEST_SHIFT
-    assert change_bar(mind, PROBING) == 8.0
-    assert level_bars(mind, BARS)[PROBING] == HIGHEST
     assert mind.rulings is not None
     assert len(mind.rulings.verdicts) == MAX_RULINGS
     for number in range(100, 200):
         rule(mind, verdict(number, VerdictId.TRUE_POSITIVE))
     assert bar_shift(mind, PROBING, Baseline.LEVEL) == LOWEST_SHIFT
-    assert change_bar(mind, PROBING) == 0.5
 
 
 def test_revoked_is_as_if_never_said() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 from pipeline.accounts.book import Book
@@ -30,14 +30,19 @@ def detect(shard: Shard, settings: DetectSettings) -> list[Alert]:
 
 
 def episodes(shard: Shard, alerts: list[Alert]) -> list[Episode]:
-    """Alerts about accounts as episodes; group and population alerts are left out (they are judged elsewhere)."""
+    """Alerts about accounts as episodes; group and population alerts are left out (they are judged elsewhere).
+
+    An alert that opened again is an episode of its own each time.
+    """
     number = {a.account_id: i for i, a in enumerate(shard.accounts)}
-    revisions: dict[str, list[Alert]] = defaultdict(list)
+    revisions: dict[str, list[list[Alert]]] = defaultdict(list)
     for alert in alerts:
         if alert.subject_type == "account":
-            revisions[alert.alert_id].append(alert)
+            if alert.state == "opened":
+                revisions[alert.alert_id].append([])
+            revisions[alert.alert_id][-1].append(alert)
     found = []
-    for history in revisions.values():
+    for history in chain.from_iterable(revisions.values()):
         opened = history[0]
         closed = history[-1].raised_at_ms if history[-1].state == "closed" else shard.end_ms
         rises = tuple(b.raised_at_ms for a, b in pairwise(history) if b.severity > a.severity)

@@ -4,10 +4,9 @@ Each benign group is a sort of customer: one language, one topic, one template. 
 own past (ours, and MMD against the own past) or with one global benign reference (MMD as published). What a global reference
 does to one-language and one-topic customers is the point of the table.
 
-Two statistics are ours. `stillwatch, channels` is what the product computes today: blocks of 25 prompts through the feature kernel,
-the detector's channels STRUCTURE and SHIFT, standardised by the customer's own past, added up over the window's blocks.
-`stillwatch, running means` needs a running mean and one number per account: the squared distance between the window's mean
-sketch and the own mean, over what the own blocks' scatter lets one expect.
+Ours is `stillwatch, running means`: the squared distance between the window's mean sketch and the own mean, over what the own
+blocks' scatter lets one expect. It needs a running mean and one number per account; the product keeps it per block of 25 prompts
+(feature `mean_shift`) and over the last few hundred (`recent_shift`).
 """
 
 from __future__ import annotations
@@ -19,18 +18,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pipeline.detectors.models import Channel
 from pipeline.lab.evaluate.marginals import TextKind
 from pipeline.lab.evaluate.mmd import Reference, unit
 from pipeline.lab.evaluate.run import marginals_of
 from pipeline.lab.evaluate.split import Split
 from pipeline.lab.evaluate.summary import tidy
-from pipeline.lab.evaluate.table import EVENT, Account, Shard
-from pipeline.lab.evaluate.vectors import BLOCK_REQUESTS, block_vectors
+from pipeline.lab.evaluate.vectors import BLOCK_REQUESTS
 from pipeline.lab.evaluate.voices import Scribe, Writer
 from pipeline.lab.evaluate.wording import paraphrasers, templates
 from pipeline.lab.simulate.dice import Dice, generator
-from pipeline.scoring.channels import channel_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,12 +45,9 @@ _MMD_EVERY = {100: 5, 200: 5, 1_500: 20}
 _LEVEL = 0.995
 """Quantile of benign tune windows at which our bar stands (.5 % by design)."""
 _MMD_LEVEL = 0.95
-_COHORT_BLOCKS = 12.0
-"""How many blocks the cohort's spread counts for beside the own past."""
-_HOUR_MS = 3_600_000
 _LEAST_EFFECT = 0.004
 """Squared distance beyond the expected one, below which a window is not different enough to matter (unit sketches)."""
-_STATISTICS = ("stillwatch, running means", "stillwatch, channels", "mmd, own past", "mmd, global reference")
+_STATISTICS = ("stillwatch, running means", "mmd, own past", "mmd, global reference")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +73,9 @@ class _Task(NamedTuple):
 
 
 class _Scored(NamedTuple):
-    """Statistics of windows: the two channels, the running means, MMD where it looked."""
+    """Statistics of windows: the running means, MMD where it looked."""
 
     task: _Task
-    channels: list[list[float]]
     means: list[float]
     own: list[float]
     globe: list[float]
@@ -180,56 +172,6 @@ def _draw(task: _Task, marginals: Marginals) -> _Windows:
     return _Windows(np.stack(past), np.stack(windows), scribe.finish().prints)
 
 
-def _channels(drawn: _Windows) -> NDArray[np.float64]:
-    """Statistics of every window [customers, windows, channels] before the joint score: sums of standardised blocks over √blocks."""
-    customers, per, _ = drawn.windows.shape
-    found = np.zeros((customers, per, 2))
-    for w in range(per):
-        ids = np.concatenate([drawn.past, drawn.windows[:, w]], axis=1)
-        vectors = block_vectors(_as_shard(ids, drawn.prints))
-        values, _ = channel_values(vectors.values.astype(np.float64), np.full(len(vectors.account), BLOCK_REQUESTS, np.int32))
-        values = values[:, [Channel.STRUCTURE, Channel.SHIFT]]
-        order = np.lexsort((np.arange(len(vectors.account)), vectors.account))
-        blocks = values[order].reshape(customers, -1, 2)
-        before = blocks[:, 2 : _PAST // BLOCK_REQUESTS]  # the first blocks have no past of their own
-        after = blocks[:, _PAST // BLOCK_REQUESTS :]
-        found[:, w] = _standardised(before, after)
-    return found
-
-
-def _standardised(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Window means against the own past, in units of the uncertainty of both; the spread joined with the cohort's."""
-    n, k = before.shape[1], after.shape[1]
-    mean, var = np.nanmean(before, axis=1), np.nanvar(before, axis=1, ddof=1)
-    cohort = np.nanmedian(var, axis=0)
-    joint = (n * var + _COHORT_BLOCKS * cohort) / (n + _COHORT_BLOCKS)
-    found: NDArray[np.float64] = (np.nanmean(after, axis=1) - mean) / np.sqrt(joint * (1.0 / n + 1.0 / k))
-    return np.nan_to_num(found)
-
-
-def _as_shard(ids: NDArray[np.int32], prints: NDArray[np.void]) -> Shard:
-    """Customers' prompts as events a second apart, each customer within one hour of event time, so that blocks close by count."""
-    customers, size = ids.shape
-    events = np.zeros(ids.size, EVENT)
-    events["account"] = np.repeat(np.arange(customers), size)
-    events["time"] = 500_000 * _HOUR_MS + np.tile(np.arange(size) * (_HOUR_MS // (size + 1)), customers)
-    events["text"] = ids.reshape(-1)
-    events["status"] = 200
-    for name in ("input", "output", "reasoning", "cached", "max_tokens", "choices", "asn", "logprobs", "stream"):
-        events[name] = -1
-    events["temperature"] = np.nan
-    events = events[np.argsort(events["time"], kind="stable")]
-    nobody = Account(
-        account_id="", organization_id="", plan="", payment="", created_ms=0, country="", language="", archetype="", role="ordinary",
-        tenant="", groups=(), wording=(), hidden=frozenset(),
-    )  # fmt: skip
-    accounts = [nobody] * customers
-    return Shard(
-        workload="windows", split="", number=0, start_ms=0, end_ms=0, accounts=accounts, events=events, symbols=[""], prints=prints,
-        tokens=np.zeros(len(prints), np.int32), pools=np.zeros(0, np.int32), pool_names=[],
-    )  # fmt: skip
-
-
 def _score(data: Path | None, task: _Task) -> _Scored:
     marginals = marginals_of(data)
     drawn = _draw(task, marginals)
@@ -242,7 +184,7 @@ def _score(data: Path | None, task: _Task) -> _Scored:
             window = unit(drawn.prints["sketch"][drawn.windows[c, w]])
             own_values.append(own.statistic(window))
             globe_values.append(globe.statistic(window))
-    return _Scored(task, _channels(drawn).reshape(-1, 2).tolist(), _running_means(drawn), own_values, globe_values)
+    return _Scored(task, _running_means(drawn), own_values, globe_values)
 
 
 def _running_means(drawn: _Windows) -> list[float]:
@@ -269,12 +211,6 @@ def _global(marginals: Marginals, split: Split) -> NDArray[np.float32]:
 
 
 # ---- all of it
-
-
-def joint(ours: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One number of the two channels: how far out in either direction (a window asks what changed, not yet for the worse)."""
-    found: NDArray[np.float64] = np.sqrt((ours**2).sum(axis=1))
-    return found
 
 
 def windows(order: WindowOrder, progress: Callable[[str, int, int], None]) -> dict[str, Any]:
@@ -311,8 +247,6 @@ def _chosen(order: WindowOrder, marginals: Marginals, split: Split) -> list[str]
 
 
 def _values(scored: _Scored, name: str) -> NDArray[np.float64]:
-    if name == "stillwatch, channels":
-        return joint(np.array(scored.channels).reshape(-1, 2))
     if name.startswith("stillwatch"):
         return np.array(scored.means)
     return np.array(scored.own if name.endswith("past") else scored.globe)

@@ -107,7 +107,7 @@ def settings_for(order: Order) -> dict[str, DetectSettings]:
     """Column name → settings of our detector."""
     found = {f"stillwatch@{b:g}": DetectSettings(alert_budget=b) for b in order.budgets}
     if order.raw:
-        found[f"stillwatch@{order.budgets[0]:g} raw"] = DetectSettings(alert_budget=order.budgets[0], cooldown_h=0.0)
+        found[f"stillwatch@{order.budgets[0]:g} raw"] = DetectSettings(alert_budget=order.budgets[0], cooldown_h=0.0, storm_factor=0.0)
     return found
 
 

@@ -122,6 +122,7 @@ _ALL: tuple[Workload, ...] = (
         "smoke", "a minute's look: few accounts, four attacks, a week", (1, 1), ordinary=40, days=7, weather=("outage",), attacks=_SMOKE
     ),
     Workload("standard", _STANDARD, (8, 26), ordinary=640, probe=True, forests=True),
+    Workload("teaching", "the tune half as the shipped ensembles see it, with more attacks", (16, 0), ordinary=300, rounds=2),
     Workload("tenants", "every tenant unmodified, once (the busiest with fewer bursts), its alerts listed by name", (0, 0)),
     _swap("text", "every attack's choreography with benign text"),
     _swap("choreography", "benign choreography at the attacks' scale with attack text"),

@@ -1,0 +1,202 @@
+"""Teach the shipped ensembles and fit the shipped prior: `python -m pipeline.lab.teach` (extra `evaluate`).
+
+Only the tune half of the package's own parametric generator is used: nothing of the public data sets, none of the archetypes,
+templates and rhythms that the judge half keeps to itself. The prior is counted on other populations than the trees saw, since
+trees flatter what they were taught on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from pipeline.base.settings import DetectSettings
+from pipeline.events.alert import Kind
+from pipeline.features.kernel import HOUR_MS, Blocks, apply_events, close_open, new_blocks
+from pipeline.features.row import ROW
+from pipeline.lab.evaluate.frames import frames
+from pipeline.lab.evaluate.run import marginals_of
+from pipeline.lab.evaluate.split import Split
+from pipeline.lab.evaluate.workloads import workload
+from pipeline.lab.prior import History, fit
+from pipeline.scoring.inputs import MIN_REQUESTS, change_inputs, kind_inputs, level_inputs
+from pipeline.scoring.kinds import INDEX, KINDS
+from pipeline.scoring.levels import look_in
+from pipeline.scoring.prior import FILE as PRIOR_FILE
+from pipeline.scoring.taught import FILE as TAUGHT_FILE
+from pipeline.scoring.taught import Taught, write_taught
+from pipeline.scoring.trees import Trees
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pipeline.lab.evaluate.table import Shard
+
+WORKLOAD = "teaching"
+COUNTED = "standard"
+_SAID = 0.1
+"""A block or life with a smaller share of attack requests is neither a good example nor a good counterexample."""
+_PER_SHARD = 12_000
+"""Blocks of benign accounts taken from a population; half as many of attackers."""
+
+
+class Lesson(NamedTuple):
+    """One population's examples."""
+
+    change: NDArray[np.float32]  # [n, inputs]
+    change_is: NDArray[np.bool_]  # [n]
+    level: NDArray[np.float32]  # [m, inputs]
+    level_is: NDArray[np.bool_]  # [m]
+    kind: NDArray[np.float32]  # [k, inputs]
+    kind_is: NDArray[np.int8]  # [k]
+
+
+def shard_history(shard: Shard) -> tuple[History, NDArray[np.int64]]:
+    """All blocks of a population in closing order, and how many of each block's requests were an attack's."""
+    block_requests = DetectSettings().block_requests
+    size = len(shard.accounts)
+    rows, everyone = np.zeros(size, ROW), np.arange(size, dtype=np.int32)
+    parts: list[Blocks] = []
+    hour = 0
+    for _, (_, columns) in frames(shard):
+        times = columns.occurred_at_ms
+        cuts = np.append(np.flatnonzero(np.diff(times // HOUR_MS)) + 1, len(times)).tolist()
+        out = new_blocks(2 * len(times) + size * len(cuts))
+        count = lo = 0
+        for hi in cuts:
+            if times[lo] // HOUR_MS > hour:
+                hour = int(times[lo] // HOUR_MS)
+                count = close_open(rows, everyone, hour * HOUR_MS, out, count)
+            count = apply_events(rows, columns, columns.account.astype(np.int32), lo, hi, block_requests, out, count)
+            lo = hi
+        closed: list[NDArray[Any]] = [column[:count].copy() for column in out]
+        parts.append(Blocks(*closed))
+    columns_: list[NDArray[Any]] = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    blocks = Blocks(*columns_)
+    return History(blocks, [a.account_id for a in shard.accounts]), _hostile(shard, blocks)
+
+
+def _hostile(shard: Shard, blocks: Blocks) -> NDArray[np.int64]:
+    """Attack requests per block: an account's blocks cut its events in order."""
+    order, edges = shard.per_account()
+    sums = np.concatenate(([0], np.cumsum(shard.events["attack"][order] == 1)))
+    by_account = np.argsort(blocks.slot, kind="stable")
+    ends = blocks.totals[by_account, 0] + np.asarray(edges)[blocks.slot[by_account]]
+    found = np.zeros(len(blocks.slot), np.int64)
+    found[by_account] = sums[ends] - sums[ends - blocks.requests[by_account]]
+    return found
+
+
+def lesson(number: int) -> Lesson:
+    """Examples of one population."""
+    shard = workload(WORKLOAD).build(marginals_of(None), Split.TUNE, number)
+    (blocks, _), hostile = shard_history(shard)
+    rng = np.random.default_rng(number)
+    share = hostile / blocks.requests
+    clear = (blocks.requests >= MIN_REQUESTS) & ((share == 0.0) | (share >= _SAID))
+    weight = 1.0 / np.sqrt(np.bincount(blocks.slot, minlength=len(shard.accounts))[blocks.slot])
+    chosen = np.concatenate(
+        [
+            _pick(rng, np.flatnonzero(clear & (share == 0.0)), weight, _PER_SHARD),
+            _pick(rng, np.flatnonzero(clear & (share > 0.0)), weight, _PER_SHARD // 2),
+        ]
+    )
+    by_account = np.argsort(blocks.slot, kind="stable")
+    so_far = np.zeros(len(blocks.slot))
+    running = np.cumsum(hostile[by_account])
+    first = np.searchsorted(blocks.slot[by_account], blocks.slot[by_account])
+    so_far[by_account] = running - np.concatenate(([0], running))[first]
+    life = so_far / np.maximum(blocks.totals[:, 0], 1)
+    looks = np.flatnonzero((look_in(blocks.totals[:, 0], blocks.requests) >= 0) & ((life == 0.0) | (life >= _SAID)))
+    attack = chosen[share[chosen] > 0.0]
+    truth = [a.truth for a in shard.accounts]
+    kinds = np.array([INDEX[Kind(t.kinds[0])] if (t := truth[slot]) else -1 for slot in blocks.slot[attack].tolist()], np.int8)
+    v, t = blocks.vector, blocks.totals
+    return Lesson(
+        change_inputs(v[chosen], t[chosen]).astype(np.float32), share[chosen] > 0.0,
+        level_inputs(v[looks], t[looks]).astype(np.float32), life[looks] > 0.0,
+        kind_inputs(v[attack], t[attack]).astype(np.float32), kinds,
+    )  # fmt: skip
+
+
+def _pick(rng: np.random.Generator, at: NDArray[np.int64], weight: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    if at.size == 0:
+        return at
+    p = weight[at] / weight[at].sum()
+    return np.sort(rng.choice(at, min(most, at.size), replace=False, p=p))
+
+
+def boost(x: NDArray[np.float32], y: NDArray[np.bool_], iterations: int, leaves: int) -> Trees:
+    """Gradient-boosted trees (Friedman, 2001) by scikit-learn → arrays."""
+    from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415 - an extra
+
+    model = HistGradientBoostingClassifier(
+        max_iter=iterations, learning_rate=0.12, max_leaf_nodes=leaves, max_depth=4, min_samples_leaf=60, l2_regularization=5.0,
+        early_stopping=False, random_state=1,
+    ).fit(x, y)  # fmt: skip
+    return _arrays(model)
+
+
+def _arrays(model: Any) -> Trees:  # noqa: ANN401 - scikit-learn ships no types
+    nodes = [grown[0].nodes for grown in model._predictors]  # noqa: SLF001 - scikit-learn gives its trees no other way
+    starts = np.cumsum([0, *map(len, nodes)])[:-1]
+    parts: list[tuple[Any, ...]] = []
+    for start, tree in zip(starts.tolist(), nodes, strict=True):
+        leaf = tree["is_leaf"].astype(bool)
+        value = tree["value"].copy()
+        for at in range(len(tree) - 1, -1, -1):  # children stand behind their parents
+            if not leaf[at]:
+                left, right = int(tree["left"][at]), int(tree["right"][at])
+                n, m = int(tree["count"][left]), int(tree["count"][right])
+                value[at] = (n * value[left] + m * value[right]) / (n + m)
+        child = [np.where(leaf, -1, tree[side].astype(np.int64) + start) for side in ("left", "right")]
+        parts.append((tree["feature_idx"], tree["num_threshold"], tree["missing_go_to_left"].astype(bool), *child, value))
+    feature, threshold, missing, left, right, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+    base = float(np.asarray(model._baseline_prediction).ravel()[0])  # noqa: SLF001 - as above
+    i32 = np.int32
+    return Trees(base, starts.astype(i32), feature.astype(i32), threshold, missing, left.astype(i32), right.astype(i32), value)
+
+
+def teach(lessons: list[Lesson]) -> Taught:
+    """The ensembles of these examples."""
+    change = boost(np.concatenate([x.change for x in lessons]), np.concatenate([x.change_is for x in lessons]), 100, 12)
+    level = boost(np.concatenate([x.level for x in lessons]), np.concatenate([x.level_is for x in lessons]), 60, 12)
+    rows, kind = np.concatenate([x.kind for x in lessons]), np.concatenate([x.kind_is for x in lessons])
+    return Taught(change, level, tuple(boost(rows, kind == i, 30, 8) for i in range(len(KINDS))))
+
+
+def benign(number: int) -> History:
+    """Blocks of the benign accounts of one population, slots as they were."""
+    shard = workload(COUNTED).build(marginals_of(None), Split.TUNE, number)
+    (blocks, accounts), _ = shard_history(shard)
+    mine = np.array([a.benign for a in shard.accounts])[blocks.slot]
+    columns: list[NDArray[Any]] = [column[mine] for column in blocks]
+    return History(Blocks(*columns), accounts)
+
+
+def main(taught_on: int, counted_on: int) -> None:
+    """Write the package's two files."""
+    folder = Path(__file__).parent.parent / "scoring"
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        lessons = []
+        for number, found in enumerate(pool.map(lesson, range(taught_on)), 1):
+            lessons.append(found)
+            sys.stderr.write(f"taught on population {number} of {taught_on}\n")
+        taught = teach(lessons)
+        (folder / TAUGHT_FILE).write_bytes(write_taught(taught))
+        histories = []
+        for number, history in enumerate(pool.map(benign, range(counted_on)), 1):
+            histories.append(history)
+            sys.stderr.write(f"counted population {number} of {counted_on}: {len(history.blocks.slot)} blocks\n")
+    data = msgspec.json.format(msgspec.json.encode(fit(histories, taught)), indent=0)
+    (folder / PRIOR_FILE).write_bytes(data + b"\n")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:] or (10, 8)))

@@ -1,0 +1,132 @@
+"""The bars in force in one partition: fixed within an epoch, from what comparable accounts reached, counted for the next ones.
+
+Two histograms of benign life: the highest CHANGE evidence of each calm account-day, and the log-odds of each LEVEL look. A
+bar is the height that spends its half of the budget: false alerts per account-day, times the days that one is open.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from pipeline.base.errors import CodecError, NewerFormatError
+from pipeline.scoring.calibration import BINS, Grid, Tail, blend, tail_of
+from pipeline.scoring.prior import Prior, dense, shipped_prior, sparse
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pipeline.base.settings import DetectSettings
+
+FORMAT = 2
+DAY_GRID = Grid(0.0, 64.0)
+LOOK_GRID = Grid(-8.0, 8.0)
+_CHANGE_SHARE = 0.5
+"""Of the budget; LEVEL has the rest."""
+_DAYS_OPEN = 1.5
+"""Account-days that a false alert costs: the day it opens and, every other time, the next."""
+_LOWEST_CHANGE, _LOWEST_LEVEL = 4.0, 0.0
+"""No budget takes the bars below this: two blocks at full surprise, even odds."""
+_DAY_S = 86_400
+
+
+class _Packed(msgspec.Struct, array_like=True):
+    """Counts as sparse histograms: what is in force and what waits for the epoch's end."""
+
+    format: int
+    epoch: int
+    in_force: list[list[int]]
+    waiting: list[list[int]]
+    days: list[int]
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(_Packed)
+
+
+class Bars:
+    """See the module."""
+
+    def __init__(self, settings: DetectSettings, prior: Prior | None = None, partitions: int = 1) -> None:
+        self._settings = settings
+        self._partitions = partitions
+        self._epochs_a_day = max(_DAY_S // settings.epoch_s, 1)
+        self.prior = shipped_prior() if prior is None else prior
+        self.epoch = 0
+        self.counts = np.zeros((2, BINS), np.int64)
+        self.waiting = np.zeros((2, BINS), np.int64)
+        self._days: list[int] = []
+        """Account-days counted in each of the last day's epochs."""
+        self._set()
+
+    def _set(self) -> None:
+        days = tail_of(DAY_GRID, blend(self.prior.days, self.counts[0]))
+        looks = tail_of(LOOK_GRID, blend(self.prior.looks, self.counts[1]))
+        per_day = self.budget / 1000.0 / _DAYS_OPEN
+        looks_a_day = max(int((self.prior.looks + self.counts[1]).sum()), 1) / max(int((self.prior.days + self.counts[0]).sum()), 1)
+        self.change = max(days.bar(per_day * _CHANGE_SHARE), _LOWEST_CHANGE)
+        """Evidence from which CHANGE opens an episode."""
+        self.level = max(looks.bar(per_day * (1.0 - _CHANGE_SHARE) / looks_a_day), _LOWEST_LEVEL)
+        """Log-odds from which LEVEL does."""
+        self.change_halving, self.level_halving = math.log(2.0) * _excess(days), math.log(2.0) * _excess(looks)
+        """How much higher a bar must be to be reached half as often."""
+
+    @property
+    def budget(self) -> float:
+        """False alerts per 1,000 active account-days: as set, or what `false_alerts_per_day` allows a fleet of this size."""
+        active = self._partitions * sum(self._days)
+        allowed = 1000.0 * self._settings.false_alerts_per_day / active if active else self._settings.alert_budget
+        return min(self._settings.alert_budget, allowed)
+
+    def teach_day(self, top: float) -> None:
+        """Count the highest evidence of one calm account-day."""
+        self.waiting[0, DAY_GRID.bin_of(top)] += 1
+
+    def teach_look(self, odds: float) -> None:
+        """Count the log-odds of one calm account's look."""
+        self.waiting[1, LOOK_GRID.bin_of(odds)] += 1
+
+    def end_epoch(self, epoch: int) -> None:
+        """Bring what was counted into force."""
+        passed = epoch - self.epoch if self.epoch else 1
+        self.epoch = epoch
+        fresh = [int(self.waiting[0].sum()), *[0] * min(passed - 1, self._epochs_a_day)]
+        self._days = [*self._days, *fresh][-self._epochs_a_day :]
+        self.counts += self.waiting
+        self.waiting[:] = 0
+        self._set()
+
+    def counted(self) -> NDArray[np.int64]:
+        """Everything counted, in force or waiting: days and looks [2, BINS]."""
+        return self.counts + self.waiting
+
+    def pack(self) -> bytes:
+        """Counts in force and waiting, exact."""
+        return _ENCODER.encode(_Packed(FORMAT, self.epoch, [sparse(c) for c in self.counts], [sparse(c) for c in self.waiting], self._days))
+
+    def unpack(self, data: bytes) -> None:
+        """Continue from `pack`.
+
+        Raises:
+            CodecError: the bytes do not decode.
+            NewerFormatError: written by a newer program.
+        """
+        try:
+            packed = _DECODER.decode(data)
+        except msgspec.MsgspecError as err:
+            raise CodecError(f"packed calibration does not decode: {err}") from None
+        if packed.format > FORMAT:
+            raise NewerFormatError(f"calibration format {packed.format}; this program reads {FORMAT}", next_step="upgrade this worker")
+        if packed.format < FORMAT or len(packed.in_force) != len(self.counts) or len(packed.waiting) != len(self.counts):
+            raise CodecError(f"calibration format {packed.format}; this program reads {FORMAT}: replay the frames under a new prefix")
+        self.epoch, self._days = packed.epoch, packed.days
+        self.counts = np.array([dense(row) for row in packed.in_force])
+        self.waiting = np.array([dense(row) for row in packed.waiting])
+        self._set()
+
+
+def _excess(tail: Tail) -> float:
+    return max(tail.excess, tail.grid.width)

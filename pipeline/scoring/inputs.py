@@ -1,0 +1,64 @@
+"""What the taught ensembles look at: columns of a block's vector, their change against the account's usual, its life so far.
+
+The order is part of the taught file: `NAMES` of each ensemble are stored beside its trees and must match.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.features.catalogue import FEATURES, INDEX
+from pipeline.features.layout import USUAL_COLUMNS, USUAL_FROM
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_LEFT_OUT = frozenset({"temperature", "age_days"})
+"""Habits that tell programs apart, not purposes."""
+BLOCK = np.array([i for i, f in enumerate(FEATURES) if not f.name.startswith("life_") and f.name not in _LEFT_OUT])
+LIFE = np.array([i for i, f in enumerate(FEATURES) if f.name.startswith("life_")])
+_USUAL = np.arange(USUAL_FROM, USUAL_FROM + len(USUAL_COLUMNS))
+MIN_REQUESTS = 5
+"""Smaller blocks (what a day left behind) say nothing about an account."""
+
+_BLOCK_NAMES = tuple(FEATURES[i].name for i in BLOCK)
+_CHANGE_NAMES = tuple(f"change:{FEATURES[i].name}" for i in USUAL_COLUMNS)
+_LIFE_NAMES = tuple(FEATURES[i].name for i in LIFE)
+CHANGE_NAMES = (*_BLOCK_NAMES, *_CHANGE_NAMES, "requests")
+LEVEL_NAMES = (*_LIFE_NAMES, *_BLOCK_NAMES, "requests")
+KIND_NAMES = (*_BLOCK_NAMES, *_CHANGE_NAMES, *_LIFE_NAMES, "requests")
+
+
+def _requests(totals: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.log(np.maximum(totals[:, :1], 1).astype(np.float64))
+
+
+def _change(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    return vector[:, USUAL_COLUMNS] - vector[:, _USUAL]
+
+
+def change_inputs(vector: NDArray[np.float64], totals: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Vectors [m, width] and totals [m, 3] → inputs [m, len(CHANGE_NAMES)]; NaN is missing."""
+    return np.concatenate((vector[:, BLOCK], _change(vector), _requests(totals)), axis=1)
+
+
+def level_inputs(vector: NDArray[np.float64], totals: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Vectors [m, width] and totals [m, 3] → inputs [m, len(LEVEL_NAMES)]."""
+    return np.concatenate((vector[:, LIFE], vector[:, BLOCK], _requests(totals)), axis=1)
+
+
+def kind_inputs(vector: NDArray[np.float64], totals: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Vectors [m, width] and totals [m, 3] → inputs [m, len(KIND_NAMES)]."""
+    return np.concatenate((vector[:, BLOCK], _change(vector), vector[:, LIFE], _requests(totals)), axis=1)
+
+
+def _source(name: str) -> tuple[int, bool]:
+    """Feature index (−1: none) of an input, and whether it speaks of the account's own past."""
+    own = name.startswith("change:")
+    return INDEX.get(name.removeprefix("change:"), -1), own
+
+
+CHANGE_SOURCES = tuple(map(_source, CHANGE_NAMES))
+LEVEL_SOURCES = tuple(map(_source, LEVEL_NAMES))

@@ -1,0 +1,68 @@
+"""A partition's bars: they spend the budget, and change only when an epoch ends."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from pipeline.base.settings import DetectSettings
+from pipeline.scoring.bars import Bars
+from pipeline.scoring.prior import shipped_prior
+
+
+def test_a_larger_budget_lowers_both_bars_step_by_step() -> None:
+    """The knob lives from .1 to 10: every step moves CHANGE or LEVEL, none moves one up."""
+    bars = [Bars(DetectSettings(alert_budget=b)) for b in (0.1, 0.3, 1.0, 3.0, 10.0)]
+    for a, b in itertools.pairwise(bars):
+        assert b.change <= a.change
+        assert b.level <= a.level
+        assert (b.change, b.level) != (a.change, a.level)
+
+
+def test_what_is_counted_comes_into_force_at_the_epochs_end() -> None:
+    """A thousand account-days higher than any before raise the bar, not a moment earlier."""
+    bars = Bars(DetectSettings())
+    before = bars.change
+    for _ in range(1_000):
+        bars.teach_day(60.0)
+    assert bars.change == before
+    bars.end_epoch(1)
+    assert bars.change > before
+
+
+def test_a_large_fleet_gets_fewer_false_alerts_per_account() -> None:
+    """`false_alerts_per_day` divides by the active accounts of the last day; the alert budget stays the upper bound."""
+    settings = DetectSettings(alert_budget=1.0, false_alerts_per_day=2.0)
+    bars = Bars(settings, partitions=10)
+    assert bars.budget == 1.0
+    for epoch in (1, 2, 3, 4):
+        for _ in range(1_000):
+            bars.teach_day(0.0)
+        bars.end_epoch(epoch)
+    assert bars.budget == pytest.approx(1000.0 * 2.0 / 40_000)
+    for epoch in (5, 6, 7, 8):
+        bars.end_epoch(epoch)
+    assert bars.budget == 1.0
+
+
+def test_bars_come_back_with_their_bytes() -> None:
+    """Unpacked bars are equal, in force and waiting, and pack to the same bytes."""
+    bars, again = Bars(DetectSettings()), Bars(DetectSettings())
+    rng = np.random.default_rng(3)
+    for value in rng.exponential(5.0, 500).tolist():
+        bars.teach_day(value)
+        bars.teach_look(value - 5.0)
+    bars.end_epoch(7)
+    bars.teach_day(30.0)
+    again.unpack(bars.pack())
+    assert (again.change, again.level, again.budget, again.epoch) == (bars.change, bars.level, bars.budget, bars.epoch)
+    assert again.pack() == bars.pack()
+
+
+def test_the_shipped_prior_has_counted_enough() -> None:
+    """At least twenty thousand account-days and looks stand behind the bars."""
+    prior = shipped_prior()
+    assert prior.days.sum() >= 20_000
+    assert prior.looks.sum() >= 10_000
