@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,19 +9,15 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import orjson
 import typer
-import zstandard
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from pipeline.base.errors import DependencyError, SettingsError
+from pipeline.base.errors import SettingsError
 from pipeline.base.settings import load_settings
 from pipeline.cli.frames import frames_topic, stored_frames
+from pipeline.cli.lines import counted, lines, progress_bar
 from pipeline.events.alert import Alert, encode_alert
 from pipeline.ports.kafka import KafkaBroker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pipeline.base.settings import Settings
     from pipeline.intake.validate import Rejection
 
@@ -73,9 +68,9 @@ def _run(settings: Settings, events: str, partitions: int, out: Path, alerts: Bi
 
     started = time.monotonic()
     run = Backtest(settings, partitions, on_alert, on_rejection)
-    progress = stack.enter_context(_progress())
+    progress = stack.enter_context(progress_bar())
     task = progress.add_task("events", total=None)
-    run.feed(_counted(_lines(events, stack), progress, task), int(time.time() * 1000))
+    run.feed(counted(lines(events, stack), progress, task), int(time.time() * 1000))
     counts = run.finish()
     with (out / "accounts.ndjson").open("wb") as accounts:
         for account in run.accounts():
@@ -85,58 +80,6 @@ def _run(settings: Settings, events: str, partitions: int, out: Path, alerts: Bi
         f"{counts.lines:,} lines in {took:.1f} s ({counts.lines / max(took, 1e-9):,.0f}/s): {counts.applied:,} events, "
         f"{counts.duplicates:,} repeats, {counts.rejected:,} rejected; {raised:,} alerts → {out}"
     )
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-def _counted(lines: Iterator[bytes], progress: Progress, task: object) -> Iterator[bytes]:
-    for number, line in enumerate(lines, 1):
-        yield line
-        if number % 1_000 == 0:
-            progress.update(task, completed=number)  # type: ignore[arg-type]  # rich's own id type
-
-
-def _lines(events: str, stack: ExitStack) -> Iterator[bytes]:
-    """Lines of a plain, gzip or zstd file, or of standard input; blank ones are skipped.
-
-    Raises:
-        SettingsError: no such file.
-        DependencyError: it is cut off or no such archive.
-    """
-    import gzip  # noqa: PLC0415 - one of three formats
-
-    if events == "-":
-        source: BinaryIO = sys.stdin.buffer
-    else:
-        path = Path(events)
-        try:
-            source = stack.enter_context(path.open("rb"))
-        except OSError as error:
-            raise SettingsError(f"{path}: {error.strerror}") from None
-        if path.suffix == ".gz":
-            source = stack.enter_context(gzip.GzipFile(fileobj=source))  # type: ignore[assignment]
-        elif path.suffix == ".zst":
-            source = stack.enter_context(zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True))
-    try:
-        for line in _split(source):
-            if stripped := line.rstrip(b"\r\n"):
-                yield stripped
-    except (OSError, EOFError, zstandard.ZstdError) as error:
-        raise DependencyError(f"{events}: {error}", next_step="the file is cut off or not what its ending says") from None
-
-
-def _split(source: BinaryIO) -> Iterator[bytes]:
-    """Lines of a binary stream (zstd's reader has no line iterator of its own)."""
-    rest = b""
-    while chunk := source.read(1 << 20):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-    if rest:
-        yield rest
 
 
 def _replay(settings: Settings, alerts: BinaryIO) -> int:
