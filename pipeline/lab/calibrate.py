@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 DAY_MS = 86_400_000
 MIN_ACCOUNTS = 30
 """Calm accounts below which spreads stay as they are: the 5 % and 95 % points of twenty accounts are two accounts."""
-MIN_BLOCKS = 10
-"""Blocks from which an account tells how much a feature moves within it."""
+MIN_BLOCKS, MIN_LONG = 10, 10
+"""Blocks from which an account tells how much a feature moves within it, and how many such accounts it takes."""
 MIN_DAYS = 100
 """Calm account-days below which there is nothing to fit."""
 
@@ -161,7 +161,7 @@ def _account_days(history: History) -> int:
 
 def _fit(calm: History, calm_days: int, present: Prior) -> tuple[PriorFile, bool]:
     teachers = np.unique(calm.blocks.slot, return_counts=True)[1]
-    kept = int((teachers >= MIN_BLOCKS).sum()) < MIN_ACCOUNTS
+    kept = len(teachers) < MIN_ACCOUNTS or int((teachers >= MIN_BLOCKS).sum()) < MIN_LONG
     features = dict(present.features)
     if not kept:
         with warnings.catch_warnings():  # numpy warns where a field is absent from an account or from all of them

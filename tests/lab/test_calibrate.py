@@ -17,7 +17,7 @@ from pipeline.cli import calibrate as verb
 from pipeline.events.alert import Kind
 from pipeline.lab.calibrate import MIN_DAYS, Calibration, calibrate, write_prior
 from pipeline.lab.simulate import AttackSpec, Scenario, labels, simulate
-from pipeline.scoring.prior import PriorFile, detector_digest, prior_of, shipped_prior
+from pipeline.scoring.prior import PriorFile, detector_digest, prior_of, read_prior, shipped_prior
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,17 +75,10 @@ def test_who_alerts_does_not_teach(fitted: Calibration) -> None:
 
 def test_what_was_left_out_is_put_back(fitted: Calibration) -> None:
     """Counts are the present prior's and the history's: no bin holds less than before, so no tail is thinner for leaving out."""
-    present, after = shipped_prior(), prior_in(write_prior(fitted.file))
+    present, after = shipped_prior(), read_prior(write_prior(fitted.file))
     assert (after.days >= present.days).all()
     assert (after.looks >= present.looks).all()
     assert after.days.sum() > present.days.sum()
-
-
-def prior_in(data: bytes) -> object:
-    """A prior from bytes, as the worker reads it."""
-    from pipeline.scoring.prior import read_prior
-
-    return read_prior(data)
 
 
 def test_spreads_are_of_this_history(fitted: Calibration) -> None:
