@@ -128,7 +128,7 @@ def _show(report: dict[str, Any], found: Calibration, out: Path) -> None:
     write_table(("", "before", "after"), rows)
     typer.echo(f"\nAt most {report['false_alerts_per_day_at_most']:g} false alerts a day are promised at the present budget.")
     if found.spreads_kept:
-        complain("too few accounts with enough requests: the spreads of features stay as they are")
+        complain("too few accounts with enough requests: the spreads of features are those of the package")
     elif report["spreads"]:
         typer.echo("\nMost changed (deviation within an account; 5 % to 95 % of accounts):")
         rows = [[s["feature"], _words(s["before"]), _words(s["after"])] for s in report["spreads"][:SHOWN]]

@@ -2,7 +2,7 @@
 
 Two passes over the same lines. The first judges them as at present and keeps every block; accounts that alert in it do not teach
 (they would teach what they do). The second judges them with the refitted prior, so that "expected afterwards" is counted, not guessed.
-What is left out is put back from the present prior: a tail may grow by what is seen here and never shrink by leaving out.
+What is left out is put back from the shipped prior: a tail may grow by what is seen here and never shrink by leaving out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.lab.prior import History, count, spreads
 from pipeline.scoring.bars import Bars
 from pipeline.scoring.calibration import blend
 from pipeline.scoring.judge import Judge
-from pipeline.scoring.prior import PriorFile, Spread, detector_digest, prior_of, read_prior, sparse
+from pipeline.scoring.prior import PriorFile, Spread, detector_digest, prior_of, read_prior, shipped_prior, sparse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -94,7 +94,7 @@ class Calibration(NamedTuple):
     left_out: list[str]
     """Accounts that alert at present and did not teach."""
     spreads_kept: bool
-    """Too few calm accounts: the spreads of features are the present ones."""
+    """Too few calm accounts: the spreads of features are the shipped ones."""
     bars_before: tuple[float, float]
     """(CHANGE, LEVEL) at the present budget, before anything is counted live."""
     bars_after: tuple[float, float]
@@ -129,7 +129,7 @@ def calibrate(settings: Settings, read: Callable[[str], Iterable[bytes]], receiv
         raise SettingsError(
             f"{calm_days:,} account-days of accounts that do not alert, {MIN_DAYS} are needed", next_step="give a longer history"
         )
-    file, kept = _fit(calm, calm_days, present)
+    file, kept = _fit(calm, calm_days, shipped_prior())  # not the present one: calibrating twice is calibrating once
     fitted = read_prior(write_prior(file))
     after = _run(settings, Judge(settings.detect, fitted), read("judging with the refitted prior"), received_at_ms)
     days = len(np.unique(everyone.blocks.closed_ms // DAY_MS))
@@ -159,22 +159,22 @@ def _account_days(history: History) -> int:
     return len(np.unique(history.blocks.slot * np.int64(1_000_000) + history.blocks.closed_ms // DAY_MS))
 
 
-def _fit(calm: History, calm_days: int, present: Prior) -> tuple[PriorFile, bool]:
+def _fit(calm: History, calm_days: int, shipped: Prior) -> tuple[PriorFile, bool]:
     teachers = np.unique(calm.blocks.slot, return_counts=True)[1]
     kept = len(teachers) < MIN_ACCOUNTS or int((teachers >= MIN_BLOCKS).sum()) < MIN_LONG
-    features = dict(present.features)
+    features = dict(shipped.features)
     if not kept:
         with warnings.catch_warnings():  # numpy warns where a field is absent from an account or from all of them
             warnings.filterwarnings("ignore", r"All-NaN slice|Mean of empty slice|Degrees of freedom", RuntimeWarning)
             found = spreads([calm])
         features |= {name: spread for name, spread in found.items() if _whole(spread)}
-    days, looks = count([calm], present._replace(features=features))
+    days, looks = count([calm], shipped._replace(features=features))
     file = PriorFile(
         accounts=len(teachers),
         account_days=calm_days,
         features=features,
-        days=sparse(_rounded(blend(present.days, days))),
-        looks=sparse(_rounded(blend(present.looks, looks))),
+        days=sparse(_rounded(blend(shipped.days, days))),
+        looks=sparse(_rounded(blend(shipped.looks, looks))),
         detector=detector_digest(),
     )
     return file, kept
