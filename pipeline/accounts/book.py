@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from pipeline.events.outputs import Rollup
 
 LATE_MS = HOUR_MS
-OPERATIONAL = frozenset({"checkpoint_interval_s", "checkpoint_frames", "max_hot_accounts"})
-"""Detect settings that do not shape state or decisions."""
+OPERATIONAL = frozenset({"checkpoint_interval_s", "checkpoint_frames", "max_hot_accounts", "prior_file"})
+"""Detect settings that do not shape state or decisions; of the prior it is the content that does, wherever the file lies."""
 
 
 class HoleError(StillwatchError):
@@ -85,6 +85,8 @@ _NO_EFFECTS = Effects([], [], 0, 0, 0, 0)
 def settings_digest(settings: DetectSettings) -> str:
     """Digest of everything in the settings that shapes state or decisions."""
     shaping = settings.model_dump(mode="json", exclude=set(OPERATIONAL))
+    if settings.prior is not None:
+        shaping["prior"] = hashlib.sha256(settings.prior).hexdigest()
     return hashlib.sha256(orjson.dumps(shaping, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
@@ -136,6 +138,14 @@ class Book:
         self._saved_judge: bytes | None = None
         self._saved_marker: bytes | None = None
         self._garbage: list[bytes] = []  # superseded keys that recovery found
+
+    def begin(self, offset: int) -> None:
+        """Replay from this frame on, the first that the log still has: what came before is unknown and no hole.
+
+        Only a fresh book may begin so. A worker's book never does: what it lacks is in its state.
+        """
+        self.applied = offset - 1
+        self.positions.adopts = self.control_positions.adopts = offset > 0
 
     # ---- reading
 

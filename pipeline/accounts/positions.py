@@ -35,6 +35,8 @@ class Positions:
 
     def __init__(self) -> None:
         self.by_partition: dict[int, Position] = {}
+        self.adopts = False
+        """Whether a partition begins where its first segment begins, not at its first record: for a log whose beginning is gone."""
 
     def accept(self, header: FrameHeader, offset: NDArray[np.int64], take: NDArray[np.bool_]) -> Iterator[tuple[Segment, int, int]]:
         """Move positions over a frame's segments; clear `take` for rows already applied.
@@ -65,6 +67,7 @@ class Positions:
         position = self.by_partition.get(segment.partition)
         if position is None:
             position = self.by_partition[segment.partition] = Position(segment.partition, segment.topic_id)
+            position.offset = segment.from_offset if self.adopts else position.offset
         if position.topic_id != segment.topic_id:
             raise LineageError(
                 f"{topic} was recreated: topic id {segment.topic_id}, state knows {position.topic_id}",

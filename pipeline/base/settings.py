@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from pipeline.base.errors import SettingsError
@@ -94,7 +94,24 @@ class DetectSettings(_Section):
     max_hot_accounts: int = Field(100_000, ge=16, description="Accounts per partition with live models; colder ones are packed.")
     checkpoint_interval_s: float = Field(2.0, gt=0, description="Wall-clock time between checkpoints, seconds.")
     checkpoint_frames: int = Field(500, ge=1, description="Frames between checkpoints at most.")
+    prior_file: Path | None = Field(None, description="What is usual here, as `calibrate` wrote it; empty: what the package ships.")
     constant_scores: bool = Field(False, description="Replace River's scores by zero (for the test that shows they matter).")
+
+    _prior: bytes | None = PrivateAttr(None)
+
+    @model_validator(mode="after")
+    def _read_prior(self) -> DetectSettings:
+        if self.prior_file is not None:
+            try:
+                self._prior = self.prior_file.read_bytes()
+            except OSError as err:
+                raise ValueError(f"prior_file: cannot read {self.prior_file}: {err.strerror}") from None
+        return self
+
+    @property
+    def prior(self) -> bytes | None:
+        """Bytes of `prior_file` as they were when the settings were read; None: the package's own."""
+        return self._prior
 
 
 class WebhookEndpoint(_Section):

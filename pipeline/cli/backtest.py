@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,20 +9,15 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import orjson
 import typer
-import zstandard
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from pipeline.base.errors import DependencyError, SettingsError
+from pipeline.base.errors import SettingsError
 from pipeline.base.settings import load_settings
+from pipeline.cli.frames import frames_topic, stored_frames
+from pipeline.cli.lines import counted, lines, progress_bar
 from pipeline.events.alert import Alert, encode_alert
-from pipeline.events.frame import decode_frame
-from pipeline.ports.broker import BEGINNING, TopicPartition
 from pipeline.ports.kafka import KafkaBroker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pipeline.base.settings import Settings
     from pipeline.intake.validate import Rejection
 
@@ -74,9 +68,9 @@ def _run(settings: Settings, events: str, partitions: int, out: Path, alerts: Bi
 
     started = time.monotonic()
     run = Backtest(settings, partitions, on_alert, on_rejection)
-    progress = stack.enter_context(_progress())
+    progress = stack.enter_context(progress_bar())
     task = progress.add_task("events", total=None)
-    run.feed(_counted(_lines(events, stack), progress, task), int(time.time() * 1000))
+    run.feed(counted(lines(events, stack), progress, task), int(time.time() * 1000))
     counts = run.finish()
     with (out / "accounts.ndjson").open("wb") as accounts:
         for account in run.accounts():
@@ -88,78 +82,21 @@ def _run(settings: Settings, events: str, partitions: int, out: Path, alerts: Bi
     )
 
 
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-def _counted(lines: Iterator[bytes], progress: Progress, task: object) -> Iterator[bytes]:
-    for number, line in enumerate(lines, 1):
-        yield line
-        if number % 1_000 == 0:
-            progress.update(task, completed=number)  # type: ignore[arg-type]  # rich's own id type
-
-
-def _lines(events: str, stack: ExitStack) -> Iterator[bytes]:
-    """Lines of a plain, gzip or zstd file, or of standard input; blank ones are skipped.
-
-    Raises:
-        SettingsError: no such file.
-        DependencyError: it is cut off or no such archive.
-    """
-    import gzip  # noqa: PLC0415 - one of three formats
-
-    if events == "-":
-        source: BinaryIO = sys.stdin.buffer
-    else:
-        path = Path(events)
-        try:
-            source = stack.enter_context(path.open("rb"))
-        except OSError as error:
-            raise SettingsError(f"{path}: {error.strerror}") from None
-        if path.suffix == ".gz":
-            source = stack.enter_context(gzip.GzipFile(fileobj=source))  # type: ignore[assignment]
-        elif path.suffix == ".zst":
-            source = stack.enter_context(zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True))
-    try:
-        for line in _split(source):
-            if stripped := line.rstrip(b"\r\n"):
-                yield stripped
-    except (OSError, EOFError, zstandard.ZstdError) as error:
-        raise DependencyError(f"{events}: {error}", next_step="the file is cut off or not what its ending says") from None
-
-
-def _split(source: BinaryIO) -> Iterator[bytes]:
-    """Lines of a binary stream (zstd's reader has no line iterator of its own)."""
-    rest = b""
-    while chunk := source.read(1 << 20):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-    if rest:
-        yield rest
-
-
 def _replay(settings: Settings, alerts: BinaryIO) -> int:
     """Every alert revision of one pass over the frames topic, from its oldest frame to its end now."""
     from pipeline.accounts.book import Book  # noqa: PLC0415 - as above
 
     broker = KafkaBroker(settings.kafka)
-    topic = broker.topic(settings.topic("frames"))
-    if topic is None:
-        raise DependencyError(f"topic {settings.topic('frames')} does not exist", next_step="run `stillwatch init`")
+    topic = frames_topic(settings, broker)
+    book = Book(0, topic.partitions, settings.detect, topic.topic_id)
     count = 0
-    for partition in range(topic.partitions):
-        where = TopicPartition(topic.name, partition)
-        book = Book(partition, topic.partitions, settings.detect, topic.topic_id)
-        consumer = broker.consumer(settings.group("backtest"), report_ends=True)
-        try:
-            consumer.assign({where: BEGINNING})
-            while where not in consumer.take_ended():
-                for message in consumer.read(500, 0.2):
-                    for alert in book.step(message.offset() or 0, decode_frame(message.value() or b"")).alerts:
-                        alerts.write(encode_alert(alert) + b"\n")
-                        count += 1
-        finally:
-            consumer.close()
+    for stored in stored_frames(settings, "backtest", topic, broker):
+        if stored.frame is None:
+            continue
+        if stored.partition != book.partition or book.applied < 0:
+            book = Book(stored.partition, topic.partitions, settings.detect, topic.topic_id)
+            book.begin(stored.offset)
+        for alert in book.step(stored.offset, stored.frame).alerts:
+            alerts.write(encode_alert(alert) + b"\n")
+            count += 1
     return count

@@ -8,13 +8,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 from typer.core import TyperGroup
 
 from pipeline.base.errors import DependencyError, SettingsError
 from pipeline.cli.reading import NOT_FOUND, USAGE, complain, reading
-from pipeline.events.control import DAY_MS, MAX_NOTE, Revocation, encode_control
-from pipeline.intake import Rejection, read_control
+from pipeline.events.control import DAY_MS, MAX_NOTE, Revocation, complaint_about, decode_control, encode_control
 from pipeline.ports.kafka import KafkaBroker
 
 if TYPE_CHECKING:
@@ -86,9 +86,12 @@ def send(settings: Settings, records: Sequence[Control]) -> None:
         UnavailableError: the cluster does not take them.
     """
     for record in records:
-        checked = read_control(encode_control(record))
-        if isinstance(checked, Rejection):
-            raise SettingsError(f"{checked.json_path.removeprefix('$.')}: {checked.message}")
+        try:
+            wrong = complaint_about(decode_control(encode_control(record)))
+        except msgspec.DecodeError as err:
+            raise SettingsError(str(err)) from None
+        if wrong is not None:
+            raise SettingsError(f"{wrong[2].removeprefix('$.')}: {wrong[1]}")
     broker = KafkaBroker(settings.kafka)
     topic = settings.topic("control")
     if broker.topic(topic) is None:

@@ -177,6 +177,7 @@ def _next_steps(stack: DemoStack, again: str, *, keep: bool, data: Path | None, 
         return [
             f"export {SETTINGS_FILE_ENV}={stack.settings_file}   # in another terminal",
             *asks,
+            "stillwatch feedback ALERT_ID true_positive   # and: feedback list",
             "stillwatch doctor --dev",
             f"curl '{stack.clickhouse_url}/?database={database}' --data '{KINDS_SQL}'",
             f"any Kafka client on {stack.bootstrap_servers}, topic {settings.requests_topic}",

@@ -56,6 +56,7 @@ def explanation(alert: Mapping[str, Any]) -> str:
     lines += ["", f"Next: {action}: {ACTIONS.get(action, 'see the guide')}."]
     if alert["if_wrong"]:
         lines.append(f"If the suspicion is wrong, that blocks {_count(alert['if_wrong'])} benign requests an hour.")
+    lines.append(f"What you find out: stillwatch feedback {alert['alert_id']} true_positive (or false_positive, benign, …)")
     return "\n".join(lines)
 
 

@@ -15,7 +15,10 @@ import typer
 from pipeline import __version__
 from pipeline.base.errors import RejectedError, SettingsError, StillwatchError, UnavailableError
 
-VERBS = ("demo", "simulate", "backtest", "evaluate", "init", "doctor", "run", "canary", "query", "schema", "config", "bench")
+VERBS = (
+    "demo", "simulate", "backtest", "shadow", "calibrate", "evaluate", "init", "doctor", "run", "canary", "query", "schema", "config",
+    "bench",
+)  # fmt: skip
 GROUPS = {
     "alerts": "Read alerts from ClickHouse.",
     "feedback": "Give a verdict on an alert, list verdicts, take them back: `stillwatch feedback ALERT VERDICT`.",

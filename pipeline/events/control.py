@@ -14,8 +14,10 @@ import msgspec
 import orjson
 from msgspec import Meta
 
+from pipeline.base.catalogue import RejectReason
 from pipeline.base.errors import CodecError, NewerFormatError
 from pipeline.events.alert import Kind
+from pipeline.events.identifiers import complaint, too_long
 from pipeline.events.request import Id, Millis
 
 CONTROL_VERSION = 1
@@ -132,6 +134,31 @@ class Revocation(_Decision, frozen=True, kw_only=True, tag="revocation"):
 
 
 Control: TypeAlias = Verdict | Declaration | Revocation
+
+
+def decode_control(data: bytes) -> Control:
+    """JSON bytes → record.
+
+    Raises:
+        msgspec.DecodeError: it is none. What the types do not say is asked of `complaint_about`.
+    """
+    return _JSON.decode(data)
+
+
+_JSON: msgspec.json.Decoder[Control] = msgspec.json.Decoder(Control)
+
+
+def complaint_about(record: Control) -> tuple[RejectReason, str, str] | None:
+    """What is wrong beyond types: reason, message, JSON path; None when it is a decision."""
+    if record.schema_version != CONTROL_VERSION:
+        return RejectReason.UNKNOWN_VERSION, f"this program reads schema_version {CONTROL_VERSION}", "$.schema_version"
+    if wrong := complaint(record.account_id):
+        return RejectReason.BAD_IDENTIFIER, wrong, "$.account_id"
+    if too_long(record.account_id):
+        return RejectReason.ABSURD_VALUE, "an id over 256 bytes", "$.account_id"
+    if isinstance(record, Declaration) and not 0 < record.until_ms - record.issued_at_ms <= MAX_DAYS * DAY_MS:
+        return RejectReason.ABSURD_VALUE, f"a declaration ends within {MAX_DAYS} days after it was made", "$.until_ms"
+    return None
 
 
 def verdict_control_id(alert_id: str) -> str:

@@ -14,12 +14,11 @@ import numpy as np
 
 from pipeline.base.catalogue import RejectReason
 from pipeline.base.hashing import HASH_NAME, hash_texts, partition_of
-from pipeline.events.control import CONTROL_VERSION, DAY_MS, MAX_DAYS, Control, ControlSegment, Declaration, encode_segment
+from pipeline.events.control import CONTROL_VERSION, Control, ControlSegment, complaint_about, decode_control, encode_segment
 from pipeline.events.frame import CONTROL_FRAME_VERSION, FrameHeader, encode_frame
 from pipeline.intake.columns import build
 from pipeline.intake.fingerprint import PRINT
 from pipeline.intake.framing import FrameOut, Framer
-from pipeline.intake.identifiers import complaint, too_long
 from pipeline.intake.scan import repeated_key
 from pipeline.intake.validate import Rejection, explain_error
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 MAX_CONTROL_BYTES = 16_384
 MAX_RECORDS = 500
 """Decisions of one frame at most: a quarter of a megabyte."""
-_DECODER: msgspec.json.Decoder[Control] = msgspec.json.Decoder(Control)
 _VERSION = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NAMES = frozenset(name for kind in Control.__args__ for name in (*kind.__struct_fields__, "type"))
 _NONE = np.zeros(0, np.int64)
@@ -45,7 +43,7 @@ def read_control(value: bytes | None) -> Control | Rejection:
     if len(data) > MAX_CONTROL_BYTES:
         return _reject(data, RejectReason.TOO_LARGE, f"{len(data)} bytes; a decision has at most {MAX_CONTROL_BYTES}")
     try:
-        return _checked(_DECODER.decode(data), data)
+        return _checked(decode_control(data), data)
     except msgspec.ValidationError as err:
         newer = _version(data) not in (None, CONTROL_VERSION)
         why = _NEWER if newer else explain_error(str(err), _NAMES)
@@ -61,18 +59,11 @@ _NEWER = (RejectReason.UNKNOWN_VERSION, f"this program reads schema_version {CON
 
 def _checked(record: Control, data: bytes) -> Control | Rejection:
     """What the types do not say."""
-    if record.schema_version != CONTROL_VERSION:
-        return _reject(data, *_NEWER)
-    if wrong := complaint(record.account_id):
-        return _reject(data, RejectReason.BAD_IDENTIFIER, wrong, "$.account_id")
-    if too_long(record.account_id):
-        return _reject(data, RejectReason.ABSURD_VALUE, "an id over 256 bytes", "$.account_id")
     if twice := repeated_key(data.decode()):
         path = ".".join(["$", *twice]) if _NAMES.issuperset(twice) else "$"
         return _reject(data, RejectReason.DUPLICATE_KEY, "one object names a field twice", path)
-    if isinstance(record, Declaration) and not 0 < record.until_ms - record.issued_at_ms <= MAX_DAYS * DAY_MS:
-        return _reject(data, RejectReason.ABSURD_VALUE, f"a declaration ends within {MAX_DAYS} days after it was made", "$.until_ms")
-    return record
+    wrong = complaint_about(record)
+    return record if wrong is None else _reject(data, *wrong)
 
 
 def _version(data: bytes) -> int | None:

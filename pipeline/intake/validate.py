@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 
 from pipeline.base.catalogue import RejectReason
+from pipeline.events.identifiers import ID_FIELDS, all_fine, complaint, too_long
 from pipeline.events.request import REQUEST_VERSION, PromptPrint, RequestEvent
-from pipeline.intake.identifiers import ID_FIELDS, all_fine, complaint, too_long
 from pipeline.intake.scan import repeated_key, scan
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.base.errors import CodecError, NewerFormatError
 from pipeline.scoring.calibration import BINS, Grid, Tail, blend, tail_of
-from pipeline.scoring.prior import Prior, dense, shipped_prior, sparse
+from pipeline.scoring.prior import Prior, dense, prior_of, sparse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class Bars:
         self._settings = settings
         self._partitions = partitions
         self._epochs_a_day = max(_DAY_S // settings.epoch_s, 1)
-        self.prior = shipped_prior() if prior is None else prior
+        self.prior = prior_of(settings) if prior is None else prior
         self.epoch = 0
         self.counts = np.zeros((2, BINS), np.int64)
         self.waiting = np.zeros((2, BINS), np.int64)

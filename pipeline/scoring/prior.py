@@ -6,18 +6,23 @@ A partition with ten accounts is not blind because of it; what the partition cou
 from __future__ import annotations
 
 import functools
+import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
 
+from pipeline.base.errors import SettingsError
 from pipeline.scoring.calibration import BINS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pipeline.base.settings import DetectSettings
+
 FILE = "prior.json"
+TAUGHT_FILE = "taught.npz"
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -36,6 +41,8 @@ class PriorFile(msgspec.Struct, frozen=True):
     features: dict[str, Spread]
     runs: list[int]
     looks: list[int]
+    detector: str = ""
+    """`detector_digest` of the program that counted it; the shipped one is counted with the package and does not say."""
 
 
 class Prior(NamedTuple):
@@ -75,6 +82,36 @@ def read_prior(data: bytes) -> Prior:
     """
     found = msgspec.json.decode(data, type=PriorFile)
     return Prior(found.features, found.account_days, dense(found.runs), dense(found.looks))
+
+
+@functools.cache
+def detector_digest() -> str:
+    """Names the taught ensembles that evidence is counted with: a prior counted with others says nothing about these."""
+    return hashlib.sha256(files(__package__).joinpath(TAUGHT_FILE).read_bytes()).hexdigest()[:16]
+
+
+def prior_of(settings: DetectSettings) -> Prior:
+    """The prior that the settings name, or the shipped one.
+
+    Raises:
+        SettingsError: the file is not a prior, or was counted by another detector.
+    """
+    return shipped_prior() if settings.prior is None else _prior_in(settings.prior)
+
+
+@functools.lru_cache(maxsize=2)
+def _prior_in(data: bytes) -> Prior:
+    step = "make it anew with `stillwatch calibrate`, or unset detect.prior_file"
+    try:
+        found = msgspec.json.decode(data, type=PriorFile)
+        prior = read_prior(data)
+    except (msgspec.MsgspecError, UnicodeError, IndexError, ValueError, OverflowError) as err:
+        raise SettingsError(f"detect.prior_file is not a prior: {err}", next_step=step) from None
+    if found.detector != detector_digest():
+        raise SettingsError("detect.prior_file was counted by another version of the detector", next_step=step)
+    if min(prior.days.min(), prior.looks.min()) < 0 or not prior.days.sum() or not prior.looks.sum():
+        raise SettingsError("detect.prior_file is not a prior: its counts are not those of any history", next_step=step)
+    return prior
 
 
 @functools.cache

@@ -156,7 +156,9 @@ def explain_breach(mind: Mind, alerts: list[Alert]) -> list[Alert]:
     if rulings is None or not mind.episodes:
         return alerts
     excuse = next(excuse for excuse in rulings.excuses if _over(rulings, excuse))
-    entry = Explanation(DECLARED, "requests", 86_400, rulings.requests, 0.0, excuse.requests_per_day, "own", 0.0, 1.0)
+    limit = excuse.requests_per_day
+    phrase = f"{rulings.requests:,} requests in one UTC day, above the {limit:,} that its declaration ({excuse.twin}) allows"
+    entry = Explanation(DECLARED, "requests", 86_400, rulings.requests, 0.0, limit, "own", 0.0, 1.0, phrase)
     episode = mind.episodes[0]
     rest = [msgspec.structs.replace(e, contribution=0.0) for e in episode.explanation if e.feature != DECLARED]
     episode.explanation = [entry, *rest]

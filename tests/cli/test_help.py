@@ -44,11 +44,19 @@ def test_the_verbs_of_the_contract_are_there() -> None:
     """What the design page names for this version exists under that name."""
     wanted = ["demo", "run", "init", "doctor", "simulate", "backtest", "query", "config", "bench"]
     wanted += ["alerts list", "alerts show", "alerts explain", "deadletter list", "schema export"]
+    wanted += ["feedback give", "feedback list", "feedback revoke", "declare give", "declare list", "declare revoke"]
     assert {tuple(name.split()) for name in wanted} <= set(VERBS)
 
 
 @pytest.mark.parametrize(
-    ("verb", "modules"), [("run", "river faust numba"), ("doctor", "river faust numba"), ("init", "river faust numba")]
+    ("verb", "modules"),
+    [
+        ("run", "river faust numba"),
+        ("doctor", "river faust numba"),
+        ("init", "river faust numba"),
+        ("feedback", "river faust numba"),
+        ("declare", "river faust numba"),
+    ],
 )
 def test_a_verb_loads_only_what_it_needs(verb: str, modules: str) -> None:
     """A role's process, and what checks and prepares for it, starts without the libraries that only other verbs need."""

@@ -99,7 +99,9 @@ def test_each_bad_record_is_a_dead_letter_and_the_text_goes_nowhere(run: Flow) -
 
 def _assert_absent(run: Flow) -> None:
     needle = CANARY.encode()
-    topics = [f"{run.prefix}.{name}" for name in ("frames", "state", "alerts", "rollups", "deadletter", "risk", "outbox", "evidence")]
+    topics = [
+        f"{run.prefix}.{name}" for name in ("frames", "state", "alerts", "rollups", "deadletter", "risk", "outbox", "evidence", "control")
+    ]
     seen = 0
     for topic in topics:
         for message in run.records(topic):

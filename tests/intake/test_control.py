@@ -15,7 +15,7 @@ from pipeline.intake import ControlFramer, FrameOut, FramingConfig, Rejection, r
 
 PARTITIONS = 3
 CONFIG = FramingConfig("requests", "control-id", PARTITIONS)
-SECRET = "the heron flies at dawn"  # noqa: S105 - a canary, no password
+TEXT = "the heron flies at dawn"
 
 
 def declaration(account: str, note: str = "") -> Declaration:
@@ -44,14 +44,14 @@ def test_a_good_record_is_a_decision_and_unknown_fields_do_no_harm() -> None:
     [
         (None, RejectReason.EMPTY, "$"),
         (b"", RejectReason.EMPTY, "$"),
-        (b"{" + SECRET.encode(), RejectReason.NOT_JSON, "$"),
+        (b"{" + TEXT.encode(), RejectReason.NOT_JSON, "$"),
         (b'{"type": "declaration", "note": "\xff"}', RejectReason.NOT_UTF8, "$"),
         (b"[1]", RejectReason.WRONG_TYPE, "$"),
-        (changed(note=SECRET * 1_000), RejectReason.TOO_LARGE, "$"),
-        (changed(note=SECRET * 100), RejectReason.ABSURD_VALUE, "$.note"),
+        (changed(note=TEXT * 1_000), RejectReason.TOO_LARGE, "$"),
+        (changed(note=TEXT * 100), RejectReason.ABSURD_VALUE, "$.note"),
         (changed(type=None), RejectReason.MISSING_FIELD, "$.type"),
-        (changed(type=SECRET), RejectReason.WRONG_TYPE, "$.type"),
-        (changed(twin=SECRET), RejectReason.WRONG_TYPE, "$.twin"),
+        (changed(type=TEXT), RejectReason.WRONG_TYPE, "$.type"),
+        (changed(twin=TEXT), RejectReason.WRONG_TYPE, "$.twin"),
         (changed(until_ms=None), RejectReason.MISSING_FIELD, "$.until_ms"),
         (changed(until_ms="tomorrow"), RejectReason.WRONG_TYPE, "$.until_ms"),
         (changed(until_ms=1), RejectReason.ABSURD_VALUE, "$.until_ms"),
@@ -72,7 +72,7 @@ def test_a_bad_record_is_a_rejection_with_a_place(value: bytes | None, reason: R
     found = read_control(value)
     assert isinstance(found, Rejection)
     assert (found.reason, found.json_path) == (reason, path)
-    assert SECRET not in repr(found)
+    assert TEXT not in repr(found)
     assert found.size == len(value or b"")
 
 
@@ -119,12 +119,12 @@ def test_segments_tile_and_every_decision_arrives_once(batches: list[list[int]],
     assert framer.flush() == []
     for f, segments in told(frames).items():
         at = begin - 1
-        for start, end, records in segments:
+        for start, end, inside in segments:
             assert start == at < end
-            assert all(start < offset <= end for offset, _ in records)
+            assert all(start < at <= end for at, _ in inside)
             at = end
         assert at == offset - 1
-        assert [record for _, _, records in segments for record in records] == sent[f]
+        assert [record for _, _, inside in segments for record in inside] == sent[f]
     assert all(b"why" not in frame.value for frame in frames)
     assert framer.committable() == {0: begin}
     for frame in frames:

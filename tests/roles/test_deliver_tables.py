@@ -10,17 +10,30 @@ import pytest
 from pipeline.base.errors import CodecError
 from pipeline.base.settings import Settings
 from pipeline.events.alert import AccountFacts, Alert, Alternative, EvidenceEvent, Explanation, Kind, LossRate, Slice, encode_alert
+from pipeline.events.control import (
+    Action,
+    Baseline,
+    Declaration,
+    Revocation,
+    Twin,
+    Verdict,
+    VerdictId,
+    declaration_control_id,
+    encode_control,
+    verdict_control_id,
+)
 from pipeline.events.outputs import DeadLetter, Rollup, encode
 from pipeline.ports.broker import TopicPartition
 from pipeline.ports.clickhouse import Admin, ClickHouseSink, Reader
 from pipeline.ports.memory import MemoryMessage
 from pipeline.ports.migrations import migrate
-from pipeline.roles.tables import ALERTS, DEAD_LETTERS, FEEDS, ROLLUPS
+from pipeline.roles.tables import ALERTS, CONTROLS, DEAD_LETTERS, FEEDS, ROLLUPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.devstack.clickhouse import EmbeddedClickHouse
+    from pipeline.events.control import Control
     from pipeline.roles.tables import Feed
 
 HOUR_MS = 1_794_999_600_000
@@ -144,7 +157,72 @@ def test_a_wild_event_time_is_stored_as_an_hour_of_its_own(tables: tuple[ClickHo
     assert reader.query("SELECT count(), sum(requests) FROM account_hourly").rows == [[3, 3]]
 
 
-@pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.topic)
+def decisions(*records: Control) -> list[MemoryMessage]:
+    """Records of the control topic, in order."""
+    return [message(encode_control(record), offset, HOUR_MS + offset) for offset, record in enumerate(records)]
+
+
+VERDICT = Verdict(
+    control_id=verdict_control_id("alert-1"), account_id="acme", issued_at_ms=HOUR_MS - 500, issued_by="ann", note="their nightly run",
+    alert_id="alert-1", kind=Kind.PROBING, baselines=[Baseline.LEVEL], verdict_id=VerdictId.FALSE_POSITIVE, action=Action.CONTACTED,
+)  # fmt: skip
+DECLARATION = Declaration(
+    control_id=declaration_control_id("acme", Twin.AUDIT), account_id="acme", issued_at_ms=4_000_000_000_000, issued_by="bob",
+    twin=Twin.AUDIT, until_ms=4_001_000_000_000, requests_per_day=900,
+)  # fmt: skip
+
+
+def test_decisions_arrive_whole(tables: tuple[ClickHouseSink, Reader]) -> None:
+    """Each field of a verdict and a declaration is in the audit table and in the view of what is in force."""
+    sink, reader = tables
+    sink.insert("controls", CONTROLS.convert(decisions(VERDICT, DECLARATION)), "t")
+    (verdict,) = reader.query("SELECT * FROM feedback").records()
+    assert verdict == {
+        "feedback_id": VERDICT.control_id, "account_id": "acme", "alert_id": "alert-1", "kind": "probing", "baselines": ["level"],
+        "verdict_id": 1, "verdict": "false_positive", "action": "contacted", "note": "their nightly run", "issued_by": "ann",
+        "issued_at": "2026-11-18 10:59:59.500", "in_force": 1, "revoked_by": "",
+    }  # fmt: skip
+    (declaration,) = reader.query("SELECT * FROM declarations").records()
+    assert declaration == {
+        "declaration_id": DECLARATION.control_id, "account_id": "acme", "twin": "audit", "until": "2096-10-13 20:53:20.000",
+        "requests_per_day": 900, "note": "", "issued_by": "bob", "issued_at": "2096-10-02 07:06:40.000", "in_force": 1, "revoked_by": "",
+    }  # fmt: skip
+    assert reader.query("SELECT type, source_offset, recorded_at FROM controls FINAL ORDER BY source_offset").rows == [
+        ["verdict", 0, "2026-11-18 11:00:00.000"],
+        ["declaration", 1, "2026-11-18 11:00:00.001"],
+    ]
+
+
+def test_the_last_word_about_a_decision_counts(tables: tuple[ClickHouseSink, Reader]) -> None:
+    """Replaced, revoked, given again; over: the views say what is in force, and the audit table forgets nothing."""
+    sink, reader = tables
+    replace = msgspec.structs.replace
+    changed = replace(VERDICT, verdict_id=VerdictId.TRUE_POSITIVE, issued_by="bob")
+    gone = Revocation(control_id=VERDICT.control_id, account_id="acme", issued_at_ms=HOUR_MS, issued_by="eve")
+    over = replace(DECLARATION, issued_at_ms=HOUR_MS, until_ms=HOUR_MS + 1)
+    records: list[Control] = [VERDICT, changed, gone, over, VERDICT]
+
+    def word(upto: int) -> list[list[object]]:
+        sink.insert("controls", CONTROLS.convert(decisions(*records[:upto])), f"t{upto}")
+        return reader.query("SELECT verdict, issued_by, in_force, revoked_by FROM feedback").rows
+
+    assert word(2) == [["true_positive", "bob", 1, ""]]
+    assert word(3) == [["true_positive", "bob", 0, "eve"]]
+    assert word(5) == [["false_positive", "ann", 1, ""]]
+    assert reader.query("SELECT in_force, revoked_by FROM declarations").rows == [[0, ""]]
+    assert reader.query("SELECT count() FROM controls FINAL").rows == [[5]]
+
+
+def test_a_decision_that_ingest_rejects_has_no_row(tables: tuple[ClickHouseSink, Reader]) -> None:
+    """Bad records of the control topic are ingest's dead letters; they stop nobody here."""
+    sink, reader = tables
+    good = decisions(VERDICT)
+    sink.insert("controls", CONTROLS.convert([message(b"hush", 7), *good, message(None, 8), message(b"{}", 9)]), "t")
+    assert reader.query("SELECT count() FROM controls").rows == [[1]]
+    assert not any(CONTROLS.convert([message(b"hush")]).values())
+
+
+@pytest.mark.parametrize("feed", [feed for feed in FEEDS if feed is not CONTROLS], ids=lambda feed: feed.topic)
 @pytest.mark.parametrize("value", [b"", b"{}", b"[]", b"{},{}", b"null", b'{"account_id":', b"\xff", None])
 def test_a_record_that_does_not_decode_is_named(feed: Feed, value: bytes | None) -> None:
     """One bad record among good ones is found and named by topic, partition and offset."""

@@ -121,9 +121,8 @@ def test_revoked_is_as_if_never_said() -> None:
 
 
 def test_rulings_come_back_with_the_mind() -> None:
-    """Rulings are part of a mind's bytes; a newer format is refused."""
+    """Packed and unpacked they are the same; bytes of a newer program are refused."""
     mind = Mind.fresh()
-    assert mind.pack()[0] == FORMAT
     rule(mind, verdict(1, VerdictId.FALSE_POSITIVE))
     rule(mind, declaration(Twin.EVALUATION, limit=10))
     observe(mind, 3 * DAY_MS, 25)

@@ -1,0 +1,74 @@
+"""Reading the frames topic from its beginning to its end as it is now, for the verbs that replay it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline.base.errors import DependencyError
+from pipeline.events.frame import Frame, decode_frame
+from pipeline.ports.broker import BEGINNING, TopicPartition
+from pipeline.ports.kafka import KafkaBroker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.base.settings import Settings
+    from pipeline.ports.broker import Broker, TopicInfo
+
+BATCH = 200
+WAIT_S = 0.2
+
+
+class Stored(NamedTuple):
+    """A frame of the log, or (`frame` None) the end of a partition."""
+
+    partition: int
+    offset: int
+    end: int
+    """Next offset to be written, as far as the broker told; −1: unknown."""
+    frame: Frame | None
+
+
+def frames_topic(settings: Settings, broker: Broker) -> TopicInfo:
+    """Describe the frames topic.
+
+    Raises:
+        DependencyError: there is none.
+    """
+    topic = broker.topic(settings.topic("frames"))
+    if topic is None:
+        raise DependencyError(f"topic {settings.topic('frames')} does not exist", next_step="run `stillwatch init`")
+    return topic
+
+
+def stored_frames(settings: Settings, reader: str, topic: TopicInfo, broker: Broker | None = None) -> Iterator[Stored]:
+    """Every frame, partition by partition, each followed by its end. Reads only: nothing is committed.
+
+    Args:
+        settings: where the cluster is.
+        reader: name of the reading verb, for the cluster's own logs.
+        topic: as `frames_topic` says.
+        broker: the cluster; default: the one of the settings.
+
+    Raises:
+        CodecError: a frame does not decode.
+        UnavailableError, DependencyError: the cluster does not answer, or refuses.
+    """
+    broker = broker or KafkaBroker(settings.kafka)
+    for partition in range(topic.partitions):
+        where = TopicPartition(topic.name, partition)
+        consumer = broker.consumer(settings.group(reader), report_ends=True)
+        try:
+            consumer.assign({where: BEGINNING})
+            last = -1
+            while True:
+                ended = where in consumer.take_ended()
+                for message in consumer.read(BATCH, WAIT_S):
+                    last = message.offset() or 0
+                    yield Stored(partition, last, consumer.known_end(where), decode_frame(message.value() or b""))
+                    ended = False
+                if ended:
+                    break
+            yield Stored(partition, last, last + 1, None)
+        finally:
+            consumer.close()

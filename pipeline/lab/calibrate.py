@@ -1,0 +1,204 @@
+"""Refit the prior to a user's own history: what is usual here, and what the evidence of calm accounts reaches here.
+
+Two passes over the same lines. The first judges them as at present and keeps every block; accounts that alert in it do not teach
+(they would teach what they do). The second judges them with the refitted prior, so that "expected afterwards" is counted, not guessed.
+What is left out is put back from the shipped prior: a tail may grow by what is seen here and never shrink by leaving out.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from pipeline.base.errors import SettingsError
+from pipeline.features.blocks import Blocks
+from pipeline.lab.backtest import Backtest
+from pipeline.lab.prior import History, count, spreads
+from pipeline.scoring.bars import Bars
+from pipeline.scoring.calibration import blend
+from pipeline.scoring.judge import Judge
+from pipeline.scoring.prior import PriorFile, Spread, detector_digest, prior_of, read_prior, shipped_prior, sparse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from pipeline.base.settings import Settings
+    from pipeline.events.alert import Alert
+    from pipeline.lab.backtest import Counts
+    from pipeline.scoring.judge import Prepared
+    from pipeline.scoring.mind import Mind
+    from pipeline.scoring.prior import Prior
+
+DAY_MS = 86_400_000
+MIN_ACCOUNTS = 30
+"""Calm accounts below which spreads stay as they are: the 5 % and 95 % points of twenty accounts are two accounts."""
+MIN_BLOCKS, MIN_LONG = 10, 10
+"""Blocks from which an account tells how much a feature moves within it, and how many such accounts it takes."""
+MIN_DAYS = 100
+"""Calm account-days below which there is nothing to fit."""
+
+
+class Pass(NamedTuple):
+    """What one pass over the lines gave."""
+
+    counts: Counts
+    accounts: int
+    alerts: list[Alert]
+    """Account alerts, as they opened."""
+
+
+class _Recorder(Judge):
+    """A judge that keeps every block it judges, with its account."""
+
+    def __init__(self, settings: Settings, prior: Prior | None) -> None:
+        super().__init__(settings.detect, prior)
+        self.kept: list[Blocks] = []
+        self.owners: list[NDArray[np.int32]] = []
+        self.accounts: dict[str, int] = {}
+
+    def prepare(self, blocks: Blocks, lo: int, hi: int) -> Prepared:
+        columns: list[NDArray[Any]] = [column[lo:hi].copy() for column in blocks]
+        self.kept.append(Blocks(*columns))
+        self.owners.append(np.full(hi - lo, -1, np.int32))
+        self._lo = lo
+        return super().prepare(blocks, lo, hi)
+
+    def decide(self, prepared: Prepared, k: int, blocks: Blocks, mind: Mind, account_id: str) -> list[Alert]:
+        self.owners[-1][k - self._lo] = self.accounts.setdefault(account_id, len(self.accounts))
+        return super().decide(prepared, k, blocks, mind, account_id)
+
+    def history(self, without: set[str]) -> History:
+        """Everything kept, in order, but for some accounts."""
+        columns: list[NDArray[Any]] = [np.concatenate(parts) for parts in zip(*self.kept, strict=True)]
+        blocks = Blocks(*columns)._replace(slot=np.concatenate(self.owners))
+        out = np.array([account in without for account in self.accounts], np.bool_)
+        keep = ~out[blocks.slot]
+        chosen: list[NDArray[Any]] = [column[keep] for column in blocks]
+        return History(Blocks(*chosen), list(self.accounts))
+
+
+class Calibration(NamedTuple):
+    """A refitted prior, and what it changes."""
+
+    file: PriorFile
+    before: Pass
+    after: Pass
+    days: int
+    """UTC days of the history."""
+    active_accounts_per_day: float
+    left_out: list[str]
+    """Accounts that alert at present and did not teach."""
+    spreads_kept: bool
+    """Too few calm accounts: the spreads of features are the shipped ones."""
+    bars_before: tuple[float, float]
+    """(CHANGE, LEVEL) at the present budget, before anything is counted live."""
+    bars_after: tuple[float, float]
+    expected_per_day: float
+    """False alerts a day that the budget allows a fleet of this size."""
+
+
+def calibrate(settings: Settings, read: Callable[[str], Iterable[bytes]], received_at_ms: int) -> Calibration:
+    """Fit a prior to a history.
+
+    Args:
+        settings: limits of intake, the detector, the present prior.
+        read: the lines, from the beginning, each time it is called; given the name of the pass.
+        received_at_ms: the time that "too far ahead" is measured from.
+
+    Raises:
+        SettingsError: too little calm history to fit anything, or a present prior that is none.
+    """
+    present = prior_of(settings.detect)
+    recorder = _Recorder(settings, present)
+    before = _run(settings, recorder, read("judging as at present"), received_at_ms)
+    left_out = sorted({account for alert in before.alerts for account in alert.account_ids})
+    if not recorder.kept:
+        raise SettingsError(
+            f"nothing to learn from: {before.counts.lines:,} lines, {before.counts.rejected:,} of them rejected",
+            next_step="`stillwatch backtest` names what is wrong with each line",
+        )
+    everyone = recorder.history(set())
+    calm = recorder.history(set(left_out))
+    calm_days = _account_days(calm)
+    if calm_days < MIN_DAYS:
+        raise SettingsError(
+            f"{calm_days:,} account-days of accounts that do not alert, {MIN_DAYS} are needed", next_step="give a longer history"
+        )
+    file, kept = _fit(calm, calm_days, shipped_prior())  # not the present one: calibrating twice is calibrating once
+    fitted = read_prior(write_prior(file))
+    after = _run(settings, Judge(settings.detect, fitted), read("judging with the refitted prior"), received_at_ms)
+    days = len(np.unique(everyone.blocks.closed_ms // DAY_MS))
+    active = _account_days(everyone) / days
+    bars = [Bars(settings.detect, prior) for prior in (present, fitted)]
+    return Calibration(
+        file=file,
+        before=before,
+        after=after,
+        days=days,
+        active_accounts_per_day=active,
+        left_out=left_out,
+        spreads_kept=kept,
+        bars_before=(bars[0].change, bars[0].level),
+        bars_after=(bars[1].change, bars[1].level),
+        expected_per_day=min(settings.detect.alert_budget * active / 1_000, settings.detect.false_alerts_per_day),
+    )
+
+
+def write_prior(file: PriorFile) -> bytes:
+    """Bytes of a prior file, one number or so a line, so that two of them diff."""
+    return msgspec.json.format(msgspec.json.encode(file), indent=0) + b"\n"
+
+
+def _account_days(history: History) -> int:
+    """Account-days with a closed block."""
+    return len(np.unique(history.blocks.slot * np.int64(1_000_000) + history.blocks.closed_ms // DAY_MS))
+
+
+def _fit(calm: History, calm_days: int, shipped: Prior) -> tuple[PriorFile, bool]:
+    teachers = np.unique(calm.blocks.slot, return_counts=True)[1]
+    kept = len(teachers) < MIN_ACCOUNTS or int((teachers >= MIN_BLOCKS).sum()) < MIN_LONG
+    features = dict(shipped.features)
+    if not kept:
+        with warnings.catch_warnings():  # numpy warns where a field is absent from an account or from all of them
+            warnings.filterwarnings("ignore", r"All-NaN slice|Mean of empty slice|Degrees of freedom", RuntimeWarning)
+            found = spreads([calm])
+        features |= {name: spread for name, spread in found.items() if _whole(spread)}
+    days, looks = count([calm], shipped._replace(features=features))
+    file = PriorFile(
+        accounts=len(teachers),
+        account_days=calm_days,
+        features=features,
+        days=sparse(_rounded(blend(shipped.days, days))),
+        looks=sparse(_rounded(blend(shipped.looks, looks))),
+        detector=detector_digest(),
+    )
+    return file, kept
+
+
+def _whole(spread: Spread) -> bool:
+    """Whether every number of a spread was seen (a feature may lack a deviation where no account has enough blocks)."""
+    return all(np.isfinite(value) for value in (spread.within, spread.low, spread.high))
+
+
+def _rounded(counts: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Whole counts; what is there stays there."""
+    return np.ceil(counts).astype(np.int64)
+
+
+def _run(settings: Settings, judge: Judge, lines: Iterable[bytes], received_at_ms: int) -> Pass:
+    """One backtest on one partition, with this judge in the book."""
+    alerts: list[Alert] = []
+
+    def on_alert(alert: Alert) -> None:
+        if alert.state == "opened" and alert.subject_type == "account":
+            alerts.append(alert)
+
+    run = Backtest(settings, 1, on_alert, lambda _line, _rejection: None)
+    run.books[0].judge = judge
+    run.feed(lines, received_at_ms)
+    return Pass(run.finish(), sum(1 for _ in run.accounts()), alerts)
