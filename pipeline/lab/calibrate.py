@@ -168,12 +168,12 @@ def _fit(calm: History, calm_days: int, shipped: Prior) -> tuple[PriorFile, bool
             warnings.filterwarnings("ignore", r"All-NaN slice|Mean of empty slice|Degrees of freedom", RuntimeWarning)
             found = spreads([calm])
         features |= {name: spread for name, spread in found.items() if _whole(spread)}
-    days, looks = count([calm], shipped._replace(features=features))
+    runs, looks = count([calm], shipped._replace(features=features))
     file = PriorFile(
         accounts=len(teachers),
-        account_days=calm_days,
+        account_days=shipped.account_days + calm_days,
         features=features,
-        days=sparse(_rounded(blend(shipped.days, days))),
+        runs=sparse(_rounded(blend(shipped.runs, runs))),
         looks=sparse(_rounded(blend(shipped.looks, looks))),
         detector=detector_digest(),
     )

@@ -109,7 +109,7 @@ def _prior_in(data: bytes) -> Prior:
         raise SettingsError(f"detect.prior_file is not a prior: {err}", next_step=step) from None
     if found.detector != detector_digest():
         raise SettingsError("detect.prior_file was counted by another version of the detector", next_step=step)
-    if min(prior.days.min(), prior.looks.min()) < 0 or not prior.days.sum() or not prior.looks.sum():
+    if min(prior.runs.min(), prior.looks.min(), prior.account_days) < 0 or not prior.runs.sum() or not prior.looks.sum():
         raise SettingsError("detect.prior_file is not a prior: its counts are not those of any history", next_step=step)
     return prior
 

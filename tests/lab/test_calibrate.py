@@ -76,9 +76,10 @@ def test_who_alerts_does_not_teach(fitted: Calibration) -> None:
 def test_what_was_left_out_is_put_back(fitted: Calibration) -> None:
     """Counts are the present prior's and the history's: no bin holds less than before, so no tail is thinner for leaving out."""
     present, after = shipped_prior(), read_prior(write_prior(fitted.file))
-    assert (after.days >= present.days).all()
+    assert (after.runs >= present.runs).all()
     assert (after.looks >= present.looks).all()
-    assert after.days.sum() > present.days.sum()
+    assert after.runs.sum() > present.runs.sum()
+    assert after.account_days >= present.account_days + MIN_DAYS
 
 
 def test_spreads_are_of_this_history(fitted: Calibration) -> None:
@@ -106,11 +107,11 @@ def test_the_worker_uses_the_file_and_its_content_is_in_the_digest(fitted: Calib
     ("change", "says"),
     [
         (lambda data: data[:-9], "not a prior"),
-        (lambda data: data.replace(b'"days"', b'"nights"'), "missing required field"),
+        (lambda data: data.replace(b'"runs"', b'"walks"'), "missing required field"),
         (lambda _: b"", "not a prior"),
         (lambda data: data.replace(detector_digest().encode(), b"0" * 16), "another version of the detector"),
-        (lambda data: write_prior(msgspec.structs.replace(msgspec.json.decode(data, type=PriorFile), days=[])), "not those of any history"),
-        (lambda data: write_prior(msgspec.structs.replace(msgspec.json.decode(data, type=PriorFile), days=[999, 1])), "not a prior"),
+        (lambda data: write_prior(msgspec.structs.replace(msgspec.json.decode(data, type=PriorFile), runs=[])), "not those of any history"),
+        (lambda data: write_prior(msgspec.structs.replace(msgspec.json.decode(data, type=PriorFile), runs=[999, 1])), "not a prior"),
         (lambda data: write_prior(msgspec.structs.replace(msgspec.json.decode(data, type=PriorFile), looks=[1, -5])), "any history"),
     ],
 )
