@@ -60,7 +60,8 @@ class Tail(NamedTuple):
         if edges.size:
             return self.grid.low + int(edges[0]) * self.grid.width
         at_known = self.grid.low + self.known * self.grid.width
-        return at_known + self.excess * math.log(float(self.beyond[self.known]) / probability)
+        beyond = self.excess * math.log(float(self.beyond[self.known]) / probability)
+        return at_known + max(beyond, self.grid.width)  # a value that many share may lie anywhere in that bin
 
 
 def tail_of(grid: Grid, counts: NDArray[np.float64]) -> Tail:

@@ -48,6 +48,8 @@ _FREEZE_MS = 7 * DAY_MS
 _WITNESS = 0.1
 """A family speaks when it brings at least this share of what speaks for a decision."""
 _WITNESSES = 2
+_MOST_CALM = 0.6
+"""Highest risk of an account without an episode; an episode begins above it."""
 _WATCH_REQUESTS = 200
 """An account's first requests are watched: what proves a case that is odd from the start happened there."""
 
@@ -143,7 +145,9 @@ class Judge:
 
     def _level(self, mind: Mind, odds: float, blocks: Blocks, k: int) -> list[Finding]:
         if not mind.episodes:
-            self.bars.teach_look(odds)
+            mind.risk = max(mind.risk, _MOST_CALM / (1.0 + math.exp(self.bars.level - odds)))
+            if odds < self.bars.level:
+                self.bars.teach_look(odds)
         if odds < self.bars.level + (verdicts.LOWEST_SHIFT * self.bars.level_halving if mind.rulings else 0.0):
             return []
         kind = int(np.argmax(self._name(blocks, k)))
@@ -171,7 +175,7 @@ class Judge:
             mind.run.peak = max(mind.run.peak, mind.evidence)
             mind.run.votes = [a + b for a, b in zip(mind.run.votes, self._name(blocks, k), strict=True)]
         if not mind.episodes:
-            mind.risk = 0.6 * min(mind.evidence / self.bars.change, 1.0)
+            mind.risk = _MOST_CALM * min(mind.evidence / self.bars.change, 1.0)
 
     @staticmethod
     def _learn(mind: Mind, odds: float, closed: int) -> None:

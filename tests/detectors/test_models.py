@@ -53,7 +53,7 @@ def test_an_account_that_always_looks_like_this_is_not_changing() -> None:
     habitual, turning = AccountModels(), AccountModels()
     feed(habitual, [3.0] * 40)
     feed(turning, [-4.0] * 40)
-    assert habitual.excess(3.0) == pytest.approx(0.0)
+    assert habitual.excess(3.0) == pytest.approx(0.0, abs=0.05)
     assert turning.excess(3.0) == pytest.approx(4.0)  # everybody starts from −1 at least
 
 
