@@ -167,7 +167,7 @@ def _fit(calm: History, calm_days: int, shipped: Prior) -> tuple[PriorFile, bool
         with warnings.catch_warnings():  # numpy warns where a field is absent from an account or from all of them
             warnings.filterwarnings("ignore", r"All-NaN slice|Mean of empty slice|Degrees of freedom", RuntimeWarning)
             found = spreads([calm])
-        features |= {name: spread for name, spread in found.items() if _whole(spread)}
+        features |= {name: spread for name, spread in found.items() if _tells(spread)}
     runs, looks = count([calm], shipped._replace(features=features))
     file = PriorFile(
         accounts=len(teachers),
@@ -180,9 +180,10 @@ def _fit(calm: History, calm_days: int, shipped: Prior) -> tuple[PriorFile, bool
     return file, kept
 
 
-def _whole(spread: Spread) -> bool:
-    """Whether every number of a spread was seen (a feature may lack a deviation where no account has enough blocks)."""
-    return all(np.isfinite(value) for value in (spread.within, spread.low, spread.high))
+def _tells(spread: Spread) -> bool:
+    """Whether a spread was seen whole, and is one: a feature that never moves here (a field that is never sent) tells nothing."""
+    seen = all(np.isfinite(value) for value in (spread.within, spread.low, spread.high))
+    return seen and (spread.within > 0.0 or spread.high > spread.low)
 
 
 def _rounded(counts: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -87,6 +87,7 @@ def test_spreads_are_of_this_history(fitted: Calibration) -> None:
     present = shipped_prior().features
     assert not fitted.spreads_kept
     assert set(fitted.file.features) >= set(present)
+    assert fitted.file.features["life_networks"] == present["life_networks"], "the simulator sends no asn"
     assert sum(fitted.file.features[name] != present[name] for name in present) > len(present) // 2
 
 
