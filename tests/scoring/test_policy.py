@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from pipeline.base.settings import DetectSettings
-from pipeline.detectors.models import Channel
 from pipeline.events.alert import Kind
 from pipeline.events.control import Baseline, Verdict, VerdictId
 from pipeline.features.blocks import new_blocks
@@ -53,7 +52,7 @@ class Account:
             "requests_week": 5.0,
         }.items():
             blocks.vector[0, INDEX[name]] = value
-        findings = [] if kind is None else [Finding(KIND_INDEX[kind], [Reason(Channel.FORM, 4.0)])]
+        findings = [] if kind is None else [Finding(KIND_INDEX[kind], [Reason(INDEX["output_length"], own=True, score=4.0)])]
         return found + self.policy.judge(self.mind, findings, support, blocks, 0, "acct")
 
 

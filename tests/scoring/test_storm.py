@@ -16,7 +16,7 @@ from pipeline.features.catalogue import FEATURES, INDEX, Feature
 from pipeline.lab.prior import History
 from pipeline.scoring.judge import Judge
 from pipeline.scoring.mind import Mind
-from pipeline.scoring.storm import EVIDENCE_MAX, FLOOR, MEMBERS_MAX, Storm, headline
+from pipeline.scoring.storm import EVIDENCE_MAX, FLOOR, MEMBERS_MAX, PASSES, Storm, headline
 
 if TYPE_CHECKING:
     from tests.scoring.conftest import Play, Populate, Population
@@ -119,35 +119,44 @@ def test_an_incidents_headline_fits(feature: Feature) -> None:
     assert len(headline(9_999_999, feature.name)) <= 160
 
 
+COPIES = 30
+
+
 @pytest.fixture(scope="module")
 def deploy(populate: Populate) -> Population:
-    """A gateway deploy: from one moment on every account's cache is gone, its answers are padded and its lengths all alike."""
+    """A gateway deploy: from one moment on every prompt asks to explain the reasoning, and answers are that much longer.
+
+    A fleet of 120: the four busiest benign accounts of a small population, thirty times each.
+    """
     people = populate(25, 100, ())
     blocks, accounts = people.history
-    after = blocks.closed_ms >= int(np.quantile(blocks.closed_ms, 0.6))
-    vector = blocks.vector.copy()
-    vector[after, INDEX["cached_share"]] = 0.0
-    vector[after, INDEX["output_length"]] += 2.5
-    vector[after, INDEX["output_ratio"]] += 3.5
-    vector[after, INDEX["output_length_sd"]] = 0.02
-    vector[after, INDEX["prompt_length_sd"]] = 0.02
-    return people._replace(history=History(Blocks(*blocks._replace(vector=vector)), accounts))
+    busiest = np.argsort(np.bincount(blocks.slot, minlength=len(accounts)))[-4:]
+    rows = np.repeat(np.flatnonzero(np.isin(blocks.slot, busiest)), COPIES)
+    copied = Blocks(*(column[rows] for column in blocks))  # type: ignore[arg-type]
+    slots = np.searchsorted(np.sort(busiest), copied.slot) * COPIES + np.tile(np.arange(COPIES), len(rows) // COPIES)
+    vector = copied.vector
+    after = copied.closed_ms >= int(np.quantile(copied.closed_ms, 0.6))
+    vector[after, INDEX["marker_share"]] = 0.9
+    vector[after, INDEX["output_length"]] += 2.0
+    vector[after, INDEX["output_ratio"]] += 3.0
+    names = [f"{accounts[slot]}-{copy}" for slot in np.sort(busiest).tolist() for copy in range(COPIES)]
+    return people._replace(history=History(copied._replace(slot=slots.astype(np.int32)), names))
 
 
 def test_a_deploy_that_moves_everybody_is_one_incident_not_hundreds(deploy: Population, play: Play) -> None:
-    """Without the brake dozens of accounts are accused; with it a handful and one incident that names the others."""
+    """Without the brake all whom it moves are accused at once; with it eight are, and one incident holds all of them."""
     loose = [a for a in play(deploy, DetectSettings(storm_factor=0.0)).alerts if a.state == "opened"]
-    assert len({a.subject_id for a in loose}) >= 35
-    outcome = play(deploy)
-    opened = Counter(a.subject_type for a in outcome.alerts if a.state == "opened")
-    assert opened["population"] == 1
-    assert opened["account"] <= len(loose) / 3
-    incident = [a for a in outcome.alerts if a.subject_type == "population"]
-    last_word = {a.alert_id: a.state for a in outcome.alerts}
-    folded = [episode.alert_id for mind in outcome.minds for episode in mind.episodes if episode.folded]
-    assert len(folded) >= 5
-    assert {last_word.get(alert_id, "closed") for alert_id in folded} == {"closed"}, "what is folded stands open nowhere"
-    assert incident[-1].account_ids
+    at_once = max(Counter(a.raised_at_ms // HOUR_MS for a in loose).values())
+    assert at_once >= COPIES
+    alerts = play(deploy).alerts
+    opened = [a for a in alerts if a.state == "opened"]
+    first = next(a for a in opened if a.subject_type == "population")
+    same_hour = [a for a in opened if a.raised_at_ms // HOUR_MS == first.raised_at_ms // HOUR_MS]
+    assert Counter(a.subject_type for a in same_hour) == {"account": FLOOR, "population": 1}
+    incident = [a for a in alerts if a.alert_id == first.alert_id]
+    assert (incident[-1].state, int(incident[-1].headline.split()[0])) == ("closed", at_once)
+    assert set(incident[-1].account_ids) == {a.subject_id for a in loose if a.raised_at_ms // HOUR_MS == first.raised_at_ms // HOUR_MS}
+    assert len([a for a in opened if a.severity < PASSES and a.subject_type == "account"]) <= len(loose) / 3
 
 
 def test_batches_and_packing_do_not_matter_in_a_storm(deploy: Population, play: Play) -> None:
