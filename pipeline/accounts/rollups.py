@@ -8,7 +8,7 @@ and the reader sums epochs. An untouched account does not change, so its packed 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -104,6 +104,50 @@ def _apply(
     return hi, used
 
 
+@kernel
+def _count_cells(cells: NDArray[np.void], head: NDArray[np.int32], slots: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+    for k in range(slots.shape[0]):
+        counts[k] = 0
+        at = head[slots[k]]
+        while at >= 0:
+            counts[k] += 1
+            at = cells[at]["next"]
+
+
+@kernel
+def _chain_cells(
+    cells: NDArray[np.void], head: NDArray[np.int32], slots: NDArray[np.int64], ends: NDArray[np.int64], chains: NDArray[np.int64]
+) -> None:
+    """Write each slot's cells, which are linked from the newest, from the oldest on, up to where `ends` says."""
+    for k in range(slots.shape[0]):
+        place = ends[k]
+        at = head[slots[k]]
+        while at >= 0:
+            place -= 1
+            chains[place] = at
+            at = cells[at]["next"]
+
+
+def _rollup(account_id: str, epoch: int, where: int, cell: tuple[Any, ...]) -> Rollup:
+    """A cell (its fields in the order of CELL) as the row it becomes."""
+    hour_ms, version, requests, input_tokens, output_tokens, reasoning, cached, errors, risk, models, model_count = cell[:11]
+    return Rollup(
+        account_id=account_id,
+        hour_ms=hour_ms,
+        arrival_epoch=epoch,
+        frames_partition=where,
+        version=version,
+        requests=requests,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        reasoning_tokens=reasoning,
+        cached_input_tokens=cached,
+        errors=errors,
+        models=[int(model) for model in models[:model_count]],
+        risk=risk,
+    )
+
+
 class Rollups:
     """The cells of the current arrival epoch, by the book's slots; what is finished waits until it is drained."""
 
@@ -156,24 +200,27 @@ class Rollups:
         at = int(self._head[slot])
         while at >= 0:
             if self._dirty[at]:
-                self._waiting.append(self._rollup(at, slot, account_id))
+                cell = self._cells[at].item()
+                self._waiting.append(_rollup(account_id, int(self._epoch[slot]), self._where, cell))
             self._dirty[at] = False
             self._owner[at] = -1
             at = int(self._cells[at]["next"])
         self._head[slot] = -1
 
-    def pack(self, slot: int) -> tuple[int, bytes]:
-        """(arrival epoch, cells) of a slot, oldest cell first."""
-        if slot >= len(self._head):
-            return 0, b""
-        chain = []
-        at = int(self._head[slot])
-        while at >= 0:
-            chain.append(at)
-            at = int(self._cells[at]["next"])
-        cells = self._cells[chain[::-1]]
+    def pack(self, slots: list[int]) -> list[tuple[int, bytes]]:
+        """(arrival epoch, cells) of each slot, oldest cell first."""
+        self._reserve(0, max(slots, default=-1) + 1)
+        wanted = np.array(slots, np.int64)
+        counts = np.empty(len(slots), np.int64)
+        _count_cells(self._cells, self._head, wanted, counts)
+        ends = np.cumsum(counts)
+        chains = np.empty(int(counts.sum()), np.int64)
+        _chain_cells(self._cells, self._head, wanted, ends, chains)
+        cells = self._cells[chains]
         cells["next"] = -1
-        return int(self._epoch[slot]), cells.tobytes()
+        packed = cells.tobytes()
+        starts, stops = ((ends - counts) * CELL.itemsize).tolist(), (ends * CELL.itemsize).tolist()
+        return [(epoch, packed[a:b]) for epoch, a, b in zip(self._epoch[wanted].tolist(), starts, stops, strict=True)]
 
     def unpack(self, slot: int, epoch: int, data: bytes) -> None:
         """Take a slot's cells back."""
@@ -190,25 +237,11 @@ class Rollups:
 
     def _collect(self, at: NDArray[np.intp], ids: list[str]) -> None:
         owners = self._owner[at].tolist()
-        self._waiting.extend(self._rollup(i, slot, ids[slot]) for i, slot in zip(at.tolist(), owners, strict=True))
-
-    def _rollup(self, at: int, slot: int, account_id: str) -> Rollup:
-        c = self._cells[at]
-        return Rollup(
-            account_id=account_id,
-            hour_ms=int(c["hour_ms"]),
-            arrival_epoch=int(self._epoch[slot]),
-            frames_partition=self._where,
-            version=int(c["version"]),
-            requests=int(c["requests"]),
-            input_tokens=int(c["input_tokens"]),
-            output_tokens=int(c["output_tokens"]),
-            reasoning_tokens=int(c["reasoning_tokens"]),
-            cached_input_tokens=int(c["cached_input_tokens"]),
-            errors=int(c["errors"]),
-            models=c["models"][: c["model_count"]].tolist(),
-            risk=float(c["risk"]),
-        )
+        cells = self._cells[at]
+        columns = [cells[name].tolist() for name in CELL.names[:-1]]  # type: ignore[index]  # it has names
+        epochs = self._epoch[owners].tolist()
+        for slot, epoch, cell in zip(owners, epochs, zip(*columns, strict=True), strict=True):
+            self._waiting.append(_rollup(ids[slot], epoch, self._where, cell))
 
     def _reserve(self, cells: int, accounts: int) -> None:
         if self._used + cells > len(self._cells):

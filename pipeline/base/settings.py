@@ -93,6 +93,7 @@ class DetectSettings(_Section):
     dedupe_ring: int = Field(1_048_576, ge=1_024, description="Events per partition among which a repeat is recognised.")
     max_hot_accounts: int = Field(100_000, ge=16, description="Accounts per partition with live models; colder ones are packed.")
     checkpoint_interval_s: float = Field(2.0, gt=0, description="Wall-clock time between checkpoints, seconds.")
+    checkpoint_backlog_s: float = Field(10.0, gt=0, description="The same while frames wait: catching up writes busy accounts less often.")
     checkpoint_frames: int = Field(500, ge=1, description="Frames between checkpoints at most.")
     prior_file: Path | None = Field(None, description="What is usual here, as `calibrate` wrote it; empty: what the package ships.")
     constant_scores: bool = Field(False, description="Replace River's scores by zero (for the test that shows they matter).")

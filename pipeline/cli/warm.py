@@ -40,6 +40,7 @@ def _frames(settings: Settings) -> list[bytes]:
                 "operation": "chat",
                 "model": "warm",
                 "status": 200 if number % 10 else 429,
+                "plan": "warm" if number else "w\u00e4rm",  # one that the parser leaves to the decoder
                 "input_tokens": number,
                 "output_tokens": 10 * number,
                 "prompt": f"Explain step by step why {number} is not what it seems.\n例, مثال, ejemplo ñ",

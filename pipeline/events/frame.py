@@ -155,18 +155,44 @@ def _padding(size: int) -> int:
     return -size % 8
 
 
+class Dictionary(NamedTuple):
+    """Distinct texts, packed as a msgpack array in its shortest form."""
+
+    size: int
+    packed: bytes
+
+    def texts(self) -> list[str]:
+        """The texts."""
+        return msgspec.msgpack.decode(self.packed, type=list[str])
+
+
 def encode_frame(header: FrameHeader, columns: Columns) -> bytes:
     """Frame → bytes. Deterministic: equal frames give equal bytes.
 
     Raises:
         CodecError: a column's length does not match the header.
     """
-    head = _ENCODER.encode(header)
+    return _encode(_ENCODER.encode(header), header.rows, len(header.accounts), len(header.symbols), columns)
+
+
+def pack_frame(header: FrameHeader, accounts: Dictionary, symbols: Dictionary, columns: Columns) -> bytes:
+    """The same bytes as `encode_frame` of a header with these accounts and symbols, without a Python string for each.
+
+    Raises:
+        CodecError: a column's length does not match the header.
+    """
+    fields = msgspec.structs.asdict(header)
+    fields["accounts"], fields["symbols"] = msgspec.Raw(accounts.packed), msgspec.Raw(symbols.packed)
+    return _encode(_ENCODER.encode(fields), header.rows, accounts.size, symbols.size, columns)
+
+
+def _encode(head: bytes, rows: int, accounts: int, symbols: int, columns: Columns) -> bytes:
     parts = [head, b"\0" * _padding(len(head))]
     arrays: tuple[NDArray[np.generic], ...] = columns
     for (name, (dtype, width)), array in zip(COLUMNS.items(), arrays, strict=True):
-        if array.size != _count(header, name, width):
-            raise CodecError(f"column {name} has {array.size} values, the header asks for {_count(header, name, width)}")
+        size = _size(name, width, rows, accounts, symbols)
+        if array.size != size:
+            raise CodecError(f"column {name} has {array.size} values, the header asks for {size}")
         data = np.ascontiguousarray(array, dtype).tobytes()
         parts.append(data)
         parts.append(b"\0" * _padding(len(data)))
@@ -174,10 +200,10 @@ def encode_frame(header: FrameHeader, columns: Columns) -> bytes:
     return b"".join((MAGIC, len(head).to_bytes(4, "little"), zlib.crc32(body).to_bytes(4, "little"), b"\0" * 4, body))
 
 
-def _count(header: FrameHeader, name: str, width: int) -> int:
+def _size(name: str, width: int, rows: int, accounts: int, symbols: int) -> int:
     if width:
-        return header.rows * width
-    return len(header.accounts) if name == "account_hash" else len(header.symbols)
+        return rows * width
+    return accounts if name == "account_hash" else symbols
 
 
 def decode_frame(data: bytes) -> Frame:
@@ -205,7 +231,7 @@ def decode_frame(data: bytes) -> Frame:
     at = 16 + head_size + _padding(head_size)
     arrays = []
     for name, (dtype, width) in COLUMNS.items():
-        count = _count(header, name, width)
+        count = _size(name, width, header.rows, len(header.accounts), len(header.symbols))
         size = count * dtype.itemsize
         if at + size > len(data):
             raise CodecError(f"frame ends inside column {name}")

@@ -15,10 +15,10 @@ import numpy as np
 from pipeline.base.catalogue import RejectReason
 from pipeline.base.hashing import HASH_NAME, hash_texts, partition_of
 from pipeline.events.control import CONTROL_VERSION, Control, ControlSegment, complaint_about, decode_control, encode_segment
-from pipeline.events.frame import CONTROL_FRAME_VERSION, FrameHeader, encode_frame
+from pipeline.events.frame import CONTROL_FRAME_VERSION, FrameHeader, pack_frame
 from pipeline.intake.columns import build
-from pipeline.intake.fingerprint import PRINT
 from pipeline.intake.framing import FrameOut, Framer
+from pipeline.intake.rows import NO_EVENTS
 from pipeline.intake.scan import repeated_key
 from pipeline.intake.validate import Rejection, explain_error
 
@@ -122,7 +122,7 @@ class ControlFramer(Framer):
         return [self._bare_frame(f, self._frames + k, segment) for k, segment in enumerate(segments)]
 
     def _bare_frame(self, f: int, number: int, segment: ControlSegment) -> FrameOut:
-        table = build([], _NONE, _NONE, np.zeros(0, PRINT))
+        table = build(NO_EVENTS, _NONE, _NONE)
         header = FrameHeader(
             version=CONTROL_FRAME_VERSION,
             frames_partition=f,
@@ -131,9 +131,9 @@ class ControlFramer(Framer):
             source_topic=self.config.source_topic,
             segments=[],
             rows=0,
-            accounts=table.accounts,
-            symbols=table.symbols,
+            accounts=[],
+            symbols=[],
             control=[encode_segment(segment)],
         )
         told = (segment.partition, self._sources[segment.partition].assignment, segment.to_offset)
-        return FrameOut(f, number, encode_frame(header, table.columns), 0, (told,))
+        return FrameOut(f, number, pack_frame(header, table.accounts, table.symbols, table.columns), 0, (told,))

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipeline.base.hashing import HASH_NAME, hash_texts, partition_of
-from pipeline.events.frame import FRAME_VERSION, FrameHeader, Segment, encode_frame
-from pipeline.events.request import RequestEvent
+from pipeline.base.hashing import HASH_NAME, partition_of
+from pipeline.events.frame import FRAME_VERSION, FrameHeader, Segment, pack_frame
 from pipeline.intake.columns import build
-from pipeline.intake.fingerprint import PRINT
+from pipeline.intake.rows import INTEGER_FIELDS, NO_EVENTS, Events, join
 from pipeline.intake.watermark import Watermark
 
 if TYPE_CHECKING:
@@ -30,6 +29,11 @@ if TYPE_CHECKING:
 
 MAX_FRAME_BYTES = 1_000_000
 """Below Kafka's default `max.message.bytes` of 1,048,588 with room for the record's own overhead."""
+
+
+BEHIND = 10
+"""So many times longer may a frame linger while there is more to read."""
+_OCCURRED = INTEGER_FIELDS.index("occurred_at_ms")
 
 
 class FramingConfig(NamedTuple):
@@ -56,19 +60,24 @@ class FrameOut(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    events: list[RequestEvent]
+    events: Events
     offset: NDArray[np.int64]
     appended_at_ms: NDArray[np.int64]
     watermark_ms: NDArray[np.int64]
-    prints: NDArray[np.void]
+
+    @property
+    def size(self) -> int:
+        return len(self.offset)
 
     def part(self, lo: int, hi: int) -> _Rows:
+        if lo == 0 and hi == self.size:
+            return self
         cut = slice(lo, hi)
-        return _Rows(self.events[cut], self.offset[cut], self.appended_at_ms[cut], self.watermark_ms[cut], self.prints[cut])
+        return _Rows(self.events.part(lo, hi), self.offset[cut], self.appended_at_ms[cut], self.watermark_ms[cut])
 
 
 _NONE = np.zeros(0, np.int64)
-_NO_ROWS = _Rows([], _NONE, _NONE, _NONE, np.zeros(0, PRINT))
+_NO_ROWS = _Rows(NO_EVENTS, _NONE, _NONE, _NONE)
 
 
 def _join(parts: list[_Rows]) -> _Rows:
@@ -77,11 +86,10 @@ def _join(parts: list[_Rows]) -> _Rows:
     if not parts:
         return _NO_ROWS
     return _Rows(
-        [event for part in parts for event in part.events],
+        join([part.events for part in parts]),
         np.concatenate([part.offset for part in parts]),
         np.concatenate([part.appended_at_ms for part in parts]),
         np.concatenate([part.watermark_ms for part in parts]),
-        np.concatenate([part.prints for part in parts]),
     )
 
 
@@ -147,7 +155,7 @@ class Framer:
         """Forget a source partition and what is pending from it. `flush` first if that shall not be read again."""
         self._sources.pop(source, None)
         for f, pending in enumerate(self._pending):
-            self._count[f] -= sum(len(rows.events) for rows in pending.pop(source, []))
+            self._count[f] -= sum(rows.size for rows in pending.pop(source, []))
 
     def lose(self, source: int, to_offset: int) -> None:
         """Offsets up to `to_offset` are gone from the log before we read them: account for them as lost."""
@@ -177,25 +185,21 @@ class Framer:
         if not offsets:
             return
         state = self._sources[source]
-        results = batch.results[lo : lo + len(offsets)]
-        keep = [i for i, result in enumerate(results) if isinstance(result, RequestEvent)]
-        events = [result for result in results if isinstance(result, RequestEvent)]
+        part = batch if lo == 0 and len(batch.results) == len(offsets) else batch.part(lo, lo + len(offsets))
         state.position = offsets[-1]
         self._behind = [now_s if since is None else since for since in self._behind]
-        if not events:
+        if not part.events.rows:
             return
-        account_hash = hash_texts([event.account_id for event in events])
-        times = np.fromiter((event.occurred_at_ms for event in events), np.int64, len(events))
-        watermark = state.watermark.advance(times, account_hash)
+        account_hash = part.events.account_hash
+        watermark = state.watermark.advance(np.ascontiguousarray(part.events.numbers[:, _OCCURRED]), account_hash)
         target = partition_of(account_hash, self.config.frames_partitions)
         order = np.argsort(target, kind="stable")
-        index = np.array(keep)[order]
+        index = part.record[order]
         rows = _Rows(
-            [events[i] for i in order.tolist()],
+            part.events.take(order),
             np.array(offsets, np.int64)[index],
             np.array(appended_at_ms, np.int64)[index],
             watermark[order],
-            batch.prints[lo : lo + len(offsets)][index],
         )
         bounds = np.searchsorted(target[order], np.arange(self.config.frames_partitions + 1)).tolist()
         for f in range(self.config.frames_partitions):
@@ -218,13 +222,17 @@ class Framer:
 
     # ---- out
 
-    def due(self, now_s: float) -> list[FrameOut]:
-        """Frames whose time has come: full, or lingering for `linger_s`, or (empty) when positions moved `idle_s` ago."""
+    def due(self, now_s: float, *, behind: bool = False) -> list[FrameOut]:
+        """Frames whose time has come: full, or lingering for `linger_s`, or (empty) when positions moved `idle_s` ago.
+
+        While `behind` (more records wait to be read) they linger `BEHIND` times as long: they will fill, and full ones cost less.
+        """
         config = self.config
+        linger_s = config.linger_s * BEHIND if behind else config.linger_s
         frames: list[FrameOut] = []
         for f in range(config.frames_partitions):
             count = self._count[f]
-            if count >= config.frame_events or (count and now_s - self._since[f] >= config.linger_s) or self._is_idle(f, now_s):
+            if count >= config.frame_events or (count and now_s - self._since[f] >= linger_s) or self._is_idle(f, now_s):
                 frames += self._cut(f)
         return frames
 
@@ -278,13 +286,13 @@ class Framer:
         return [self._frame(f, self._frames + k, draft) for k, draft in enumerate(drafts) if draft.segments]
 
     def _put(self, draft: _Draft, source: int, start: int, end: int, rows: _Rows, watermark_ms: int, *, lost: bool = False) -> None:
-        draft.segments.append(Segment(self.config.topic_id, source, start, end, len(rows.events), watermark_ms, lost))
+        draft.segments.append(Segment(self.config.topic_id, source, start, end, rows.size, watermark_ms, lost))
         draft.rows.append(rows)
-        draft.room -= len(rows.events)
+        draft.room -= rows.size
 
     def _frame(self, f: int, number: int, draft: _Draft) -> FrameOut:
-        rows = _join([part for part in draft.rows if part.events])
-        table = build(rows.events, rows.offset, rows.appended_at_ms, rows.prints)
+        rows = _join([part for part in draft.rows if part.size])
+        table = build(rows.events, rows.offset, rows.appended_at_ms)
         header = FrameHeader(
             version=FRAME_VERSION,
             frames_partition=f,
@@ -292,12 +300,12 @@ class Framer:
             hash_name=HASH_NAME,
             source_topic=self.config.source_topic,
             segments=draft.segments,
-            rows=len(rows.events),
-            accounts=table.accounts,
-            symbols=table.symbols,
+            rows=rows.size,
+            accounts=[],
+            symbols=[],
         )
         told = tuple((s.partition, self._sources[s.partition].assignment, s.to_offset) for s in draft.segments)
-        return FrameOut(f, number, encode_frame(header, table.columns), len(rows.events), told)
+        return FrameOut(f, number, pack_frame(header, table.accounts, table.symbols, table.columns), rows.size, told)
 
     # ---- acknowledgements
 

@@ -68,8 +68,8 @@ _WORDS: dict[Script, str] = {
     Script.ROMANIAN: "și în de la ce este care cu pe nu din un o a fost sunt pentru al cât mai că sau câți au ale unde",
 }
 LANGUAGES = len(_WORDS)
-WORD_SLOTS = 2**14
-SLOT_SHIFT = 64 - 14
+WORD_SLOTS = 2**13
+SLOT_SHIFT = 64 - 13
 PLACES = 64
 """Places of a word that hash differently; beyond, they repeat."""
 BALLOT_BITS = 5
@@ -93,8 +93,12 @@ def coefficients() -> NDArray[np.uint64]:
     return np.array(found, np.uint64)
 
 
-def word_votes(characters: Callable[[str], list[int]]) -> tuple[NDArray[np.uint64], NDArray[np.uint64], np.uint64]:
-    """A table without collisions: slot → word hash and its votes (five bits per language), and the multiplier that makes slots.
+def word_votes(
+    characters: Callable[[str], list[int]],
+) -> tuple[NDArray[np.uint16], NDArray[np.uint64], NDArray[np.uint64], np.uint64]:
+    """A table without collisions: slot → number of a word → its hash and its votes (five bits per language); the slots' multiplier.
+
+    Number 0 is no word. The slots are 16 KB, the words 5: both stay in the cache.
 
     Args:
         characters: how normalised text is written (`text.characters`).
@@ -105,20 +109,24 @@ def word_votes(characters: Callable[[str], list[int]]) -> tuple[NDArray[np.uint6
         for word in sorted(set(words.split())):
             h = sum(c * k for c, k in zip(characters(word), places, strict=False)) % 2**64
             ballots[h] = ballots.get(h, 0) + (1 << BALLOT_BITS * language)
+    hashes = np.array(list(ballots), np.uint64)
     odd = 1
-    while len({h * odd % 2**64 >> SLOT_SHIFT for h in ballots}) < len(ballots):  # about one multiplier in ten spreads them all
+    while len(np.unique(hashes * np.uint64(odd) >> np.uint64(SLOT_SHIFT))) < len(
+        hashes
+    ):  # one multiplier in some hundreds spreads them all
         odd += 2
-    keys, votes = np.zeros(WORD_SLOTS, np.uint64), np.zeros(WORD_SLOTS, np.uint64)
-    for h, ballot in ballots.items():
-        keys[h * odd % 2**64 >> SLOT_SHIFT], votes[h * odd % 2**64 >> SLOT_SHIFT] = h, ballot
-    return keys, votes, np.uint64(odd)
+    slots = np.zeros(WORD_SLOTS, np.uint16)
+    slots[hashes * np.uint64(odd) >> np.uint64(SLOT_SHIFT)] = np.arange(1, len(hashes) + 1)
+    votes = np.array([0, *ballots.values()], np.uint64)
+    return slots, np.concatenate((np.zeros(1, np.uint64), hashes)), votes, np.uint64(odd)
 
 
 @inline
-def vote(keys: NDArray[np.uint64], votes: NDArray[np.uint64], odd: np.uint64, word: np.uint64) -> np.uint64:
+def vote(slots: NDArray[np.uint16], keys: NDArray[np.uint64], votes: NDArray[np.uint64], odd: np.uint64, word: np.uint64) -> np.uint64:
     """The word's ballot: one in the field of each language that uses it; 0 for none."""
-    slot = word * odd >> np.uint64(SLOT_SHIFT)
-    return votes[slot] if keys[slot] == word else np.uint64(0)
+    number = slots[word * odd >> np.uint64(SLOT_SHIFT)]
+    ballot: np.uint64 = votes[number] * np.uint64(keys[number] == word)
+    return ballot
 
 
 @inline

@@ -57,13 +57,14 @@ class StateLog:
             consumer.close()
         return None
 
-    def write(self, producer: Producer, partition: int, records: Iterable[tuple[bytes, bytes | None]], timeout_s: float) -> None:
-        """Append records (None: tombstone) and wait until every one is acknowledged.
+    def write(self, producer: Producer, parts: Iterable[tuple[int, Iterable[tuple[bytes, bytes | None]]]], timeout_s: float) -> None:
+        """Append records (None: tombstone) to each partition and wait until every one is acknowledged.
 
         Raises:
             UnavailableError: not all were acknowledged in time, or one failed; the producer is of no use any more.
             DependencyError: one was refused.
         """
-        for key, value in records:
-            producer.send(self._topic, value, key=key, partition=partition)
+        for partition, records in parts:
+            for key, value in records:
+                producer.send(self._topic, value, key=key, partition=partition)
         producer.flush(timeout_s)

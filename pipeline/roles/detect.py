@@ -15,7 +15,7 @@ import tempfile
 import time
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import faust
 from faust.transport.drivers.aiokafka import Consumer as AiokafkaConsumer
@@ -26,7 +26,7 @@ from pipeline.accounts.book import Book, HoleError
 from pipeline.base.errors import DependencyError, StillwatchError, UnavailableError
 from pipeline.events.alert import encode_alert
 from pipeline.events.frame import decode_frame
-from pipeline.events.outputs import Risk, encode
+from pipeline.events.outputs import Risk, encode, encode_rollup
 from pipeline.ports import metrics
 from pipeline.ports.credentials import aiokafka_credentials
 from pipeline.ports.kafka import KafkaBroker
@@ -37,10 +37,10 @@ from pipeline.roles.lifecycle import crash_point
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pipeline.accounts.book import Checkpoint, Effects
-    from pipeline.base.settings import KafkaSettings, Settings
+    from pipeline.base.settings import DetectSettings, KafkaSettings, Settings
     from pipeline.events.alert import Alert
     from pipeline.ports.broker import Broker, Producer
     from pipeline.roles.health import Health
@@ -50,6 +50,10 @@ FLUSH_TIMEOUT_S = 120.0
 STOP_S = 20.0
 GC_THRESHOLDS = (100_000, 50, 1_000)
 """Models are millions of small objects without cycles: full collections at Python's default pace cost a fifth of the CPU."""
+BEHIND_FRAMES = 8
+"""So many frames waiting are a backlog: then checkpoints are rarer, since each would write the same busy accounts again."""
+GROUP_RECORDS = 20_000
+"""Partitions are saved together until they have so many records: some fifty megabytes."""
 MAX_WAIT_S = 15.0
 MEMBERSHIP = "membership"
 CLUSTER = "cluster"
@@ -65,6 +69,31 @@ class _Owned:
         self.saved_at = time.monotonic()
         self.frames_since = 0
         self.generation = -1
+
+
+class _Cut(NamedTuple):
+    """A partition's checkpoint on its way."""
+
+    partition: int
+    owned: _Owned
+    content: Checkpoint
+    applied: int
+    """Frames offset it covers."""
+
+
+def checkpoint_due(detect: DetectSettings, frames: int, waited_s: float, lag: int) -> bool:
+    """Whether a partition should be saved.
+
+    Args:
+        detect: intervals.
+        frames: applied since the last checkpoint.
+        waited_s: time since then, seconds.
+        lag: frames that wait to be applied. A backlog stretches the interval: it would write the same busy accounts again and again.
+    """
+    interval_s = detect.checkpoint_interval_s
+    if lag >= BEHIND_FRAMES:
+        interval_s = max(interval_s, detect.checkpoint_backlog_s)
+    return frames >= detect.checkpoint_frames or (frames > 0 and waited_s >= interval_s)
 
 
 class DetectWorker:
@@ -185,7 +214,7 @@ class DetectWorker:
                 raise
             owned.frames_since += 1
             self._publish(partition, effects, frame.columns.appended_at_ms)
-        if self._due(owned):
+        if self._due(partition, owned):
             self._start_checkpoints()
 
     def _publish(self, partition: int, effects: Effects, appended_at_ms: Any) -> None:  # noqa: ANN401
@@ -209,55 +238,73 @@ class DetectWorker:
 
     # ---- checkpoints
 
-    def _due(self, owned: _Owned) -> bool:
-        detect = self._settings.detect
-        waited = time.monotonic() - owned.saved_at >= detect.checkpoint_interval_s
-        return owned.frames_since >= detect.checkpoint_frames or (owned.frames_since > 0 and waited)
+    def _due(self, partition: int, owned: _Owned) -> bool:
+        waited_s = time.monotonic() - owned.saved_at
+        return checkpoint_due(self._settings.detect, owned.frames_since, waited_s, self._lag(partition, owned))
+
+    def _lag(self, partition: int, owned: _Owned) -> int:
+        """Frames that wait to be applied, as far as the last fetch knows."""
+        end = self.app.consumer.highwater(TP(self._frames.name, partition))
+        return max(0, (end or 0) - owned.book.applied - 1)
 
     def _start_checkpoints(self) -> None:
-        """Save every partition that is due, one after the other, in the background; frames go on meanwhile, a cut is immutable."""
+        """Save every partition that is due, in the background; frames go on meanwhile, a cut is immutable."""
         if self._saving.locked() or (self._task is not None and not self._task.done()):
             return
-        due = [(partition, owned) for partition, owned in self._owned.items() if self._due(owned)]
+        due = [(partition, owned) for partition, owned in self._owned.items() if self._due(partition, owned)]
         if due:
-            self._task = asyncio.ensure_future(self.guard(self._checkpoint_all(due)))
+            self._task = asyncio.ensure_future(self.guard(self._checkpoint(due)))
 
-    async def _checkpoint_all(self, due: list[tuple[int, _Owned]]) -> None:
-        for partition, owned in due:
-            await self._checkpoint(partition, owned)
-
-    async def _checkpoint(self, partition: int, owned: _Owned) -> None:
-        """Outputs → account records → marker → commit → tombstones; each step durable before the next."""
+    async def _checkpoint(self, due: list[tuple[int, _Owned]]) -> None:
+        """Save partitions together: they share the waits for acknowledgements. A group ends where its records get many."""
         async with self._saving:
-            async with owned.lock:
-                if not owned.frames_since:
-                    return
-                cut = owned.book.checkpoint()
-                applied = owned.book.applied
-                owned.frames_since = 0
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(None, self._write, partition, cut)
-            crash_point("detect:after-marker")
-            with suppress(KeyError):  # the partition may have gone: then the commit is refused, and that is fine
-                await self.app.consumer._commit_offsets({TP(self._frames.name, partition): applied + 1})  # noqa: SLF001
-            crash_point("detect:after-commit")
-            owned.saved_at = time.monotonic()
-            tombstones: list[tuple[bytes, bytes | None]] = [(key, None) for key in cut.superseded]
-            await loop.run_in_executor(None, self._state.write, self._state_producer, partition, tombstones, FLUSH_TIMEOUT_S)
-            self._report(partition, owned)
+            waiting = due[::-1]
+            while waiting:
+                group: list[_Cut] = []
+                while waiting and sum(len(cut.content.records) for cut in group) < GROUP_RECORDS:
+                    partition, owned = waiting.pop()
+                    async with owned.lock:
+                        if owned.frames_since:
+                            group.append(_Cut(partition, owned, owned.book.checkpoint(), owned.book.applied))
+                            owned.frames_since = 0
+                    await asyncio.sleep(0)  # let frames of other partitions in between two cuts
+                if group:
+                    await self._save(group)
 
-    def _write(self, partition: int, cut: Checkpoint) -> None:
+    async def _save(self, group: list[_Cut]) -> None:
+        """Outputs → account records → marker → commit → tombstones, for all of the group; each step durable before the next."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._write, group)
+        _crash("detect:after-marker", group)
+        for cut in group:
+            with suppress(KeyError):  # the partition may have gone: then the commit is refused, and that is fine
+                await self.app.consumer._commit_offsets({TP(self._frames.name, cut.partition): cut.applied + 1})  # noqa: SLF001
+            crash_point("detect:after-commit")
+            cut.owned.saved_at = time.monotonic()
+        await loop.run_in_executor(None, self._forget_superseded, group)
+        for cut in group:
+            self._report(cut.partition, cut.owned)
+
+    def _write(self, group: list[_Cut]) -> None:
         topic = self._settings.topic("rollups")
-        for rollup in cut.rollups:
-            self._outputs.send(topic, encode(rollup), key=rollup.account_id.encode("utf-8", "surrogatepass"), partition=partition)
+        for cut in group:
+            for rollup in cut.content.rollups:
+                key = rollup.account_id.encode("utf-8", "surrogatepass")
+                self._outputs.send(topic, encode_rollup(rollup), key=key, partition=cut.partition)
         self._outputs.flush(FLUSH_TIMEOUT_S)
-        crash_point("detect:after-outputs")
-        half = len(cut.records) // 2
-        self._state.write(self._state_producer, partition, cut.records[:half], FLUSH_TIMEOUT_S)
-        crash_point("detect:amid-accounts")
-        self._state.write(self._state_producer, partition, cut.records[half:], FLUSH_TIMEOUT_S)
-        crash_point("detect:before-marker")
-        self._state.write(self._state_producer, partition, [cut.marker], FLUSH_TIMEOUT_S)
+        _crash("detect:after-outputs", group)
+        halves = [(cut, len(cut.content.records) // 2) for cut in group]
+        self._log_state([(cut.partition, cut.content.records[:half]) for cut, half in halves])
+        _crash("detect:amid-accounts", group)
+        self._log_state([(cut.partition, cut.content.records[half:]) for cut, half in halves])
+        _crash("detect:before-marker", group)
+        self._log_state([(cut.partition, [cut.content.marker]) for cut in group])
+
+    def _forget_superseded(self, group: list[_Cut]) -> None:
+        self._log_state([(cut.partition, [(key, None) for key in cut.content.superseded]) for cut in group])
+
+    def _log_state(self, parts: Sequence[tuple[int, Sequence[tuple[bytes, bytes | None]]]]) -> None:
+        self._state.write(self._state_producer, parts, FLUSH_TIMEOUT_S)
 
     def _report(self, partition: int, owned: _Owned) -> None:
         book, where = owned.book, str(partition)
@@ -317,15 +364,14 @@ class DetectWorker:
         """Save what we have; the next owner starts there. If the group is gone already, the save is harmless."""
         self._health.waits(MEMBERSHIP, "the group is rebalancing")
         owned, self._owned = self._owned, {}
+        await self._checkpoint(list(owned.items()))
         for partition, one in owned.items():
-            await self._checkpoint(partition, one)
             self._parked[partition] = one
             self._health.watchdog.forget(_watched(partition))
 
     async def drain(self) -> None:
         """SIGTERM: stop applying, save, commit."""
-        for partition, owned in list(self._owned.items()):
-            await self._checkpoint(partition, owned)
+        await self._checkpoint(list(self._owned.items()))
         self._owned.clear()
 
     async def tick(self) -> None:
@@ -333,12 +379,15 @@ class DetectWorker:
         self._start_checkpoints()
         for partition, owned in list(self._owned.items()):
             metrics.gauge("stillwatch_checkpoint_age_seconds", time.monotonic() - owned.saved_at, partition=str(partition))
-            tp = TP(self._frames.name, partition)
-            end = self.app.consumer.highwater(tp)
-            lag = max(0, (end or 0) - owned.book.applied - 1)
+            lag = self._lag(partition, owned)
             self._health.watchdog.progress(_watched(partition), owned.book.applied, pending=lag > 0)
-            if end is not None:
-                metrics.gauge("stillwatch_consumer_lag", lag, role="detect", topic=tp.topic, partition=str(partition))
+            metrics.gauge("stillwatch_consumer_lag", lag, role="detect", topic=self._frames.name, partition=str(partition))
+
+
+def _crash(point: str, group: list[_Cut]) -> None:
+    """A crash point counts partitions, however many are saved together."""
+    for _ in group:
+        crash_point(point)
 
 
 def _watched(partition: int) -> str:

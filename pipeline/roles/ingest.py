@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from pipeline.base.settings import Settings
     from pipeline.events.control import Control
-    from pipeline.events.request import RequestEvent
     from pipeline.ports.broker import Broker, Message, TopicInfo
     from pipeline.roles.health import Health
 
@@ -50,9 +49,10 @@ _LOG = get_logger(__name__)
 def warm() -> None:
     """Compile every kernel, so that the first batch after joining the group is not late."""
     record = b'{"event_id":"e","occurred_at_ms":1,"account_id":"a","operation":"chat","model":"m","status":200,"prompt":"x"}'
+    odd = record.replace(b'"m"', '"\u00b5"'.encode())  # the parser leaves it to the decoder
     framer = Framer(FramingConfig("warm", "warm", 1))
     framer.assign(0, -1)
-    framer.add(0, [0], [-1], read_batch([record], [-1], Limits()), 0, 0.0)
+    framer.add(0, [0, 1], [-1, -1], read_batch([record, odd], [-1, -1], Limits()), 0, 0.0)
     framer.flush()
 
 
@@ -165,17 +165,19 @@ class _Session:
         """Read, frame, produce, commit until `stop`; then drain and leave the group."""
         while not stop.is_set():
             messages: list[Message] = []
-            if sum(door.framer.outstanding() for door in self._doors.values()) >= MAX_OUTSTANDING:
+            behind = sum(door.framer.outstanding() for door in self._doors.values()) >= MAX_OUTSTANDING
+            if behind:
                 self._producer.poll(READ_S)
             else:
                 messages = self._consumer.read(1, READ_S)
                 if messages:  # and whatever else has arrived by now
                     messages += self._consumer.read(self._settings.ingest.batch_records - 1, 0.0)
+                behind = 2 * len(messages) >= self._settings.ingest.batch_records
             now_s = time.monotonic()
             self._take(messages, now_s)
             self._skip_lost()
             for door in self._doors.values():
-                self._send(door, door.framer.due(now_s))
+                self._send(door, door.framer.due(now_s, behind=behind))
             self._producer.poll()
             if now_s - self._committed_at >= COMMIT_EVERY_S:
                 self._committed_at = now_s
@@ -227,7 +229,7 @@ class _Session:
         self._send(door, framer.flush())
 
     def _reject(
-        self, door: _Door, source: int, offsets: list[int], appended: list[int], results: Sequence[RequestEvent | Control | Rejection]
+        self, door: _Door, source: int, offsets: list[int], appended: list[int], results: Sequence[Control | Rejection | None]
     ) -> int:
         """Write the dead letters of a batch → how many."""
         bad = 0

@@ -89,6 +89,26 @@ def test_ring_larger_than_a_chunk_restores_across_chunk_borders() -> None:
     assert copy.head == ring.head
 
 
+@given(st.lists(st.integers(1, 3_000), min_size=1, max_size=12), st.integers(0, 2**32))
+@settings(max_examples=15, deadline=None)
+def test_growing_forgets_nothing(batches: list[int], seed: int) -> None:
+    """Below its size the ring knows every event it saw, however often it had to grow, and where a restore began."""
+    rng = np.random.default_rng(seed)
+    ring = Ring(100_000)
+    seen: set[int] = set()
+    for count in batches:
+        identity = rng.integers(0, 4_000, count).astype(np.uint64) * np.uint64(2) + np.uint64(1)
+        take = np.ones(count, np.bool_)
+        assert not ring.dedupe(identity, identity, take).any()
+        fresh = [i for i, taken in zip(identity.tolist(), take.tolist(), strict=True) if taken]
+        assert len(set(fresh)) == len(fresh)
+        assert set(fresh) == set(identity.tolist()) - seen
+        seen |= set(fresh)
+        copy = Ring(100_000)
+        copy.restore(ring.head, {number: ring.chunk(number) for number in range((ring.head - 1) // CHUNK + 1)})
+        ring = copy
+
+
 def test_a_missing_chunk_is_refused() -> None:
     """An incomplete state log is an error, not a shorter memory."""
     ring = Ring(SIZE)

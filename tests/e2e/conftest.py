@@ -104,6 +104,7 @@ class Flow:
             "DETECT__DEDUPE_RING": str(self.detect.dedupe_ring),
             "DETECT__MAX_HOT_ACCOUNTS": str(self.detect.max_hot_accounts),
             "DETECT__CHECKPOINT_INTERVAL_S": str(self.detect.checkpoint_interval_s),
+            "DETECT__CHECKPOINT_BACKLOG_S": str(self.detect.checkpoint_backlog_s),
             "LOG__FORMAT": "console",
         }
         self.env = {**{f"STILLWATCH_{key}": value for key, value in own.items()}, **self.env}

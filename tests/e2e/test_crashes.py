@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Flow, Played
 
 START_MS = 1_780_000_000_000
-DETECT = DetectSettings(dedupe_ring=65_536, checkpoint_interval_s=0.3, max_hot_accounts=40)
+DETECT = DetectSettings(dedupe_ring=65_536, checkpoint_interval_s=0.3, checkpoint_backlog_s=0.3, max_hot_accounts=40)
 CRASH_POINTS = {
     "ingest": ("ingest:after-produce:1", "ingest:after-produce:4"),
     "detect": (

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from pipeline.base.hashing import hash_text, hash_texts, partition_of
 from pipeline.events.frame import Frame, Segment, decode_frame
-from pipeline.events.request import RequestEvent
 from pipeline.intake import FrameOut, Framer, FramingConfig, Limits, read_batch
 
 LIMITS = Limits()
@@ -222,6 +221,17 @@ def test_time_cuts_frames() -> None:
     assert {frame.partition for frame in framer.due(1_005.0)} == {0, 1, 2}
 
 
+def test_a_backlog_fills_frames() -> None:
+    """While more waits to be read a frame lingers ten times as long, and a full one goes at once all the same."""
+    framer = Framer(CONFIG._replace(linger_s=0.3))
+    framer.assign(0, -1)
+    add(framer, 0, 0, [event(0)], now_s=100.0)
+    assert framer.due(102.9, behind=True) == []
+    assert [frame.rows for frame in framer.due(103.1, behind=True)] == [1]
+    add(framer, 0, 1, [event(i) for i in range(1, 6)], now_s=103.1)
+    assert [frame.rows for frame in framer.due(103.1, behind=True)] == [5]
+
+
 def test_a_frame_stays_below_its_byte_limit() -> None:
     """Wide events are cut into more frames, each below the limit, without losing the order or a row."""
     framer = Framer(CONFIG._replace(frame_events=100, max_bytes=20_000))
@@ -309,7 +319,8 @@ def test_columns_hold_the_values_and_say_what_is_absent() -> None:
     framer = Framer(FramingConfig("api.requests", "topic-1", 1))
     framer.assign(0, 41)
     batch = read_batch(values, [500, -1], LIMITS)
-    assert all(isinstance(result, RequestEvent) and result.prompt is None for result in batch.results)
+    assert batch.results == [None, None]
+    assert sentence.encode() not in batch.events.text.tobytes()
     framer.add(0, [42, 43], [500, -1], batch, 0, 0.0)
     (out,) = framer.flush()
     assert sentence.encode() not in out.value

@@ -91,6 +91,7 @@ def make_app(bootstrap_servers: str, topic_name: str, group: str) -> Any:  # noq
             "cpu_s": usage.ru_utime + usage.ru_stime,
             "max_rss_kb": usage.ru_maxrss,
             "accounts": len(forests),
+            "past_first_window": sum(not forest._first_window for forest in forests.values()),  # noqa: SLF001 - before, it scores nothing
         }
         sys.stdout.write(orjson.dumps(line).decode() + "\n")
         sys.stdout.flush()

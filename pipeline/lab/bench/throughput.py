@@ -1,9 +1,10 @@
 """`throughput`: events per second from `api.requests` to rows queryable in ClickHouse, beside a plain Faust agent.
 
 How a run is timed: detect and deliver are up and idle, ingest starts last; the clock starts when ingest has read its first
-record and stops when ClickHouse's sums hold every event. CPU is what each process used in between. The peer reads
-the same topic; its second half is given apart, because creating forests dominates its first. Rows are interleaved
-(ours, peer, ours, …) because the machine's speed drifts: believe ratios, not seconds.
+record and stops when ClickHouse's sums hold every event. CPU is what each process used in between, the broker and ClickHouse
+included. The peer reads the same kind of records from a topic of its own, of few enough accounts that every forest gets past
+its first window (before that it is created, then scores nothing): its figures begin when the last one has. Rows are
+interleaved (ours, peer, ours, …) because the machine's speed drifts: believe ratios, not seconds.
 """
 
 from __future__ import annotations
@@ -54,18 +55,24 @@ class Ours:
     seconds: float
     events_per_s: float
     cpu_us_per_event: dict[str, float]
+    """By role."""
+    cores: dict[str, float]
+    """CPU seconds per second of each process: roles, broker, ClickHouse. Idle time is what is missing to the machine's cores."""
+    finished_s: dict[str, float]
+    """When ingest had read everything, detect had applied it, the rows were queryable: seconds since the clock started."""
     peak_mib: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One run of the peer; the second half of its time is free of most forest creation."""
+    """One run of the peer, measured from the moment its last forest got past its first window."""
 
     events: int
     seconds: float
     events_per_s: float
-    second_half_events_per_s: float
-    second_half_cpu_us_per_event: float
+    cpu_us_per_event: float
+    warming_events: int
+    """Read before, not measured."""
     peak_mib: float
     accounts: int
 
@@ -99,8 +106,9 @@ def _until(what: str, holds: Callable[[], bool], processes: Sequence[Process], d
 
 def measure_ours(
     roles: dict[str, Process],
+    servers: dict[str, Process],
     start_ingest: Callable[[], Process],
-    ingested: Callable[[], float],
+    seen: Callable[[str], float],
     counted: Callable[[], int],
     events: int,
     deadline_s: float,
@@ -109,62 +117,99 @@ def measure_ours(
 
     Args:
         roles: detect and deliver, ready and idle.
+        servers: the broker and ClickHouse.
         start_ingest: starts the third role.
-        ingested: records ingest has read so far; 0 while it does not answer.
-        counted: requests in ClickHouse's aggregates.
+        seen: records that `ingest` has read so far, events that `detect` has applied; 0 while the role does not answer.
+        counted: requests in ClickHouse's aggregates; asked only once detect is done, since asking costs CPU.
         events: how many are in the topic.
         deadline_s: when to give up, seconds.
     """
     running = {**roles, "ingest": start_ingest()}
-    begin = _until("ingest reads", lambda: ingested() > 0, list(running.values()), 60)
-    before = {name: cpu_s(process.pid) for name, process in running.items()}
-    end = _until("rows queryable", lambda: counted() >= events, list(running.values()), deadline_s)
-    used = {name: cpu_s(process.pid) - before[name] for name, process in running.items()}
+    everyone = {**running, **servers}
+    processes = list(everyone.values())
+    begin = _until("ingest reads", lambda: seen("ingest") > 0, processes, 60)
+    before = {name: cpu_s(process.pid) for name, process in everyone.items()}
+    finished = {
+        "ingest": _until("everything read", lambda: seen("ingest") >= events, processes, deadline_s),
+        "detect": _until("everything applied", lambda: seen("detect") >= events, processes, deadline_s),
+        "queryable": _until("rows queryable", lambda: counted() >= events, processes, deadline_s),
+    }
+    seconds = finished["queryable"] - begin
+    used = {name: cpu_s(process.pid) - before[name] for name, process in everyone.items()}
     return Ours(
         events=events,
-        seconds=end - begin,
-        events_per_s=events / (end - begin),
-        cpu_us_per_event={name: 1e6 * value / events for name, value in sorted(used.items())},
-        peak_mib={name: peak_mib(process.pid) for name, process in sorted(running.items())},
+        seconds=seconds,
+        events_per_s=events / seconds,
+        cpu_us_per_event={name: 1e6 * used[name] / events for name in sorted(running)},
+        cores={name: value / seconds for name, value in sorted(used.items())},
+        finished_s={name: at - begin for name, at in finished.items()},
+        peak_mib={name: peak_mib(process.pid) for name, process in sorted(everyone.items())},
     )
 
 
-def measure_peer(peer: Process, log: Path, events: int, deadline_s: float) -> Peer:
-    """Time one run of the peer from its own reports; it is stopped by the caller."""
+def steady(reports: Sequence[dict[str, float]], accounts: int) -> list[dict[str, float]]:
+    """The peer's reports from the first at which every forest exists and is past its first window."""
+    return [report for report in reports if report["accounts"] >= accounts and report["past_first_window"] >= report["accounts"]]
+
+
+def measure_peer(peer: Process, log: Path, events: int, accounts: int, seconds: float, deadline_s: float) -> Peer:
+    """Time one run of the peer from its own reports; it is stopped by the caller.
+
+    Args:
+        peer: the process.
+        log: where it reports.
+        events: how many are in its topic.
+        accounts: of how many accounts.
+        seconds: at most this long is measured.
+        deadline_s: when to give up, seconds.
+
+    Raises:
+        BenchError: it ended, or had too few reports in its steady state.
+    """
     reports: list[dict[str, float]] = []
 
     def done() -> bool:
-        reports[:] = [orjson.loads(line) for line in log.read_bytes().splitlines() if line.startswith(b'{"at_s"')]
-        moving = [r for r in reports if r["events"] > 0]
-        return bool(moving) and (moving[-1]["events"] >= events or moving[-1]["at_s"] - moving[0]["at_s"] >= deadline_s)
+        reports[:] = [orjson.loads(line) for line in log.read_bytes().splitlines() if line.startswith(b'{"at_s"') and line.endswith(b"}")]
+        measured = steady(reports, accounts)
+        return bool(measured) and (measured[-1]["events"] >= events or measured[-1]["at_s"] - measured[0]["at_s"] >= seconds)
 
-    _until("the peer's time", done, [peer], deadline_s + 90)
-    moving = [r for r in reports if r["events"] > 0]
-    full = next((i for i, r in enumerate(moving) if r["events"] >= events), len(moving) - 1)
-    first, last = moving[0], moving[full]
-    middle = moving[full // 2]
-    late, late_s = last["events"] - middle["events"], last["at_s"] - middle["at_s"]
+    _until("the peer's time", done, [peer], deadline_s)
+    measured = steady(reports, accounts)
+    last = next((k for k, report in enumerate(measured) if report["events"] >= events), len(measured) - 1)
+    last = max(last - 1, 0) if measured[last]["events"] >= events else last  # the last second may have been idle
+    if last < 1:
+        raise BenchError("the peer was through before it could be measured: give it more events (--peer-events)")
+    first, end = measured[0], measured[last]
+    count, spent = end["events"] - first["events"], end["at_s"] - first["at_s"]
     return Peer(
-        events=int(last["events"]),
-        seconds=last["at_s"] - first["at_s"],
-        events_per_s=(last["events"] - first["events"]) / (last["at_s"] - first["at_s"]),
-        second_half_events_per_s=late / late_s,
-        second_half_cpu_us_per_event=1e6 * (last["cpu_s"] - middle["cpu_s"]) / late,
-        peak_mib=last["max_rss_kb"] / 1024,
-        accounts=int(last["accounts"]),
+        events=int(count),
+        seconds=spent,
+        events_per_s=count / spent,
+        cpu_us_per_event=1e6 * (end["cpu_s"] - first["cpu_s"]) / count,
+        warming_events=int(first["events"]),
+        peak_mib=end["max_rss_kb"] / 1024,
+        accounts=int(end["accounts"]),
     )
 
 
 def summarise(ours: Sequence[Ours], peers: Sequence[Peer]) -> dict[str, object]:
-    """Medians over runs and the ratio, with every run beside them."""
+    """Medians over runs and the ratios, with every run beside them."""
     result: dict[str, object] = {
         "id": "throughput",
         "ours_events_per_s": median(run.events_per_s for run in ours),
-        "ours_cpu_us_per_event": {role: median(run.cpu_us_per_event[role] for run in ours) for role in ours[0].cpu_us_per_event},
+        "ours_cpu_us_per_event": _medians([run.cpu_us_per_event for run in ours]),
+        "ours_cores": _medians([run.cores for run in ours]),
+        "ours_finished_s": _medians([run.finished_s for run in ours]),
         "runs": {"ours": [asdict(run) for run in ours], "peer": [asdict(run) for run in peers]},
     }
     if peers:
+        pairs = list(zip(ours, peers, strict=False))
         result["peer_events_per_s"] = median(run.events_per_s for run in peers)
-        result["peer_second_half_events_per_s"] = median(run.second_half_events_per_s for run in peers)
-        result["ratio"] = median(run.events_per_s / peer.second_half_events_per_s for run, peer in zip(ours, peers, strict=False))
+        result["peer_cpu_us_per_event"] = median(run.cpu_us_per_event for run in peers)
+        result["ratio"] = median(run.events_per_s / peer.events_per_s for run, peer in pairs)
+        result["cpu_ratio"] = median(peer.cpu_us_per_event / sum(run.cpu_us_per_event.values()) for run, peer in pairs)
     return result
+
+
+def _medians(runs: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: median(run[name] for run in runs) for name in runs[0]}
