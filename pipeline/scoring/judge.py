@@ -20,7 +20,7 @@ from pipeline.scoring.bars import Bars
 from pipeline.scoring.explain import Reason
 from pipeline.scoring.inputs import CHANGE_SOURCES, LEVEL_SOURCES, MIN_REQUESTS, change_inputs, kind_inputs, level_inputs
 from pipeline.scoring.kinds import FAMILY_OF, KINDS
-from pipeline.scoring.levels import look_in
+from pipeline.scoring.levels import look_in, near_look
 from pipeline.scoring.mind import Run
 from pipeline.scoring.policy import Finding, Policy
 from pipeline.scoring.taught import Taught, shipped_taught
@@ -50,8 +50,8 @@ _WITNESS = 0.1
 _WITNESSES = 2
 _MOST_CALM = 0.6
 """Highest risk of an account without an episode; an episode begins above it."""
-_WATCH_REQUESTS = 200
-"""An account's first requests are watched: what proves a case that is odd from the start happened there."""
+_WATCH_REQUESTS = 50
+"""An account is watched when LEVEL is this near: what proves a case that stands out as a whole must be at hand."""
 
 
 class Prepared(NamedTuple):
@@ -117,7 +117,7 @@ class Judge:
         if breach is not None:
             alerts = verdicts.explain_breach(mind, alerts)
         self._learn(mind, odds, closed)  # 6
-        mind.watch = bool(mind.episodes) or mind.evidence > 0.0 or support >= DRIFT or int(blocks.totals[k, 0]) < _WATCH_REQUESTS
+        mind.watch = bool(mind.episodes) or mind.evidence > 0.0 or support >= DRIFT or near_look(int(blocks.totals[k, 0]), _WATCH_REQUESTS)
         if not mind.watch:
             mind.notes.clear()
         return alerts

@@ -23,6 +23,12 @@ def looks_at(requests: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.searchsorted(_CUTS, requests, side="right")
 
 
+def near_look(requests: int, within: int) -> bool:
+    """Whether the next look is at most `within` requests away."""
+    at = int(np.searchsorted(_CUTS, requests, side="right"))
+    return at < LOOKS and int(_CUTS[at]) - requests <= within
+
+
 def look_in(after: NDArray[np.int64], requests: NDArray[np.int32]) -> NDArray[np.int64]:
     """The look that falls into blocks of so many `requests`, after which accounts have `after`; −1: none."""
     looks = looks_at(after) - 1

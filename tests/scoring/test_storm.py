@@ -12,8 +12,10 @@ from pipeline.base.errors import CodecError
 from pipeline.base.settings import DetectSettings
 from pipeline.events.alert import Alert, EvidenceEvent, Explanation, Kind, encode_alert
 from pipeline.features.blocks import Blocks
-from pipeline.features.catalogue import FEATURES, INDEX, Feature
+from pipeline.features.catalogue import FEATURES, Feature
 from pipeline.lab.prior import History
+from pipeline.lab.simulate import AttackSpec
+from pipeline.scoring.inputs import BLOCK
 from pipeline.scoring.judge import Judge
 from pipeline.scoring.mind import Mind
 from pipeline.scoring.storm import EVIDENCE_MAX, FLOOR, MEMBERS_MAX, PASSES, Storm, headline
@@ -124,38 +126,38 @@ COPIES = 30
 
 @pytest.fixture(scope="module")
 def deploy(populate: Populate) -> Population:
-    """A gateway deploy: from one moment on every prompt asks to explain the reasoning, and answers are that much longer.
+    """The worst a deploy could do: from one moment on every block reads like a harvest of chains of thought.
 
-    A fleet of 120: the four busiest benign accounts of a small population, thirty times each.
+    A fleet of 120: the four busiest benign accounts of a small population, thirty times each. What they turn into is the block
+    of a simulated attacker that looks most like one.
     """
     people = populate(25, 100, ())
     blocks, accounts = people.history
+    hostile = populate(24, 0, (AttackSpec(Kind.REASONING_ELICITATION, requests=2_000, account="aged"),)).history.blocks
+    worst = int(np.nanargmax(Judge(DetectSettings()).prepare(hostile, 0, len(hostile.slot)).odds))
     busiest = np.argsort(np.bincount(blocks.slot, minlength=len(accounts)))[-4:]
     rows = np.repeat(np.flatnonzero(np.isin(blocks.slot, busiest)), COPIES)
     copied = Blocks(*(column[rows] for column in blocks))  # type: ignore[arg-type]
     slots = np.searchsorted(np.sort(busiest), copied.slot) * COPIES + np.tile(np.arange(COPIES), len(rows) // COPIES)
-    vector = copied.vector
-    after = copied.closed_ms >= int(np.quantile(copied.closed_ms, 0.6))
-    vector[after, INDEX["marker_share"]] = 0.9
-    vector[after, INDEX["output_length"]] += 2.0
-    vector[after, INDEX["output_ratio"]] += 3.0
+    after = np.flatnonzero(copied.closed_ms >= int(np.quantile(copied.closed_ms, 0.6)))
+    copied.vector[np.ix_(after, BLOCK)] = hostile.vector[worst, BLOCK]
     names = [f"{accounts[slot]}-{copy}" for slot in np.sort(busiest).tolist() for copy in range(COPIES)]
     return people._replace(history=History(copied._replace(slot=slots.astype(np.int32)), names))
 
 
 def test_a_deploy_that_moves_everybody_is_one_incident_not_hundreds(deploy: Population, play: Play) -> None:
-    """Without the brake all whom it moves are accused at once; with it eight are, and one incident holds all of them."""
+    """Without the brake all whom it moves are accused at once; with it eight are per incident, which holds all of them."""
     loose = [a for a in play(deploy, DetectSettings(storm_factor=0.0)).alerts if a.state == "opened"]
     at_once = max(Counter(a.raised_at_ms // HOUR_MS for a in loose).values())
     assert at_once >= COPIES
     alerts = play(deploy).alerts
     opened = [a for a in alerts if a.state == "opened"]
     first = next(a for a in opened if a.subject_type == "population")
-    same_hour = [a for a in opened if a.raised_at_ms // HOUR_MS == first.raised_at_ms // HOUR_MS]
-    assert Counter(a.subject_type for a in same_hour) == {"account": FLOOR, "population": 1}
-    incident = [a for a in alerts if a.alert_id == first.alert_id]
-    assert (incident[-1].state, int(incident[-1].headline.split()[0])) == ("closed", at_once)
-    assert set(incident[-1].account_ids) == {a.subject_id for a in loose if a.raised_at_ms // HOUR_MS == first.raised_at_ms // HOUR_MS}
+    same_hour = Counter(a.subject_type for a in opened if a.raised_at_ms // HOUR_MS == first.raised_at_ms // HOUR_MS)
+    assert same_hour["account"] == FLOOR * same_hour["population"] <= 2 * FLOOR  # one incident per family of the strongest feature
+    incidents = {a.alert_id: a for a in alerts if a.subject_type == "population"}
+    moved = {a.subject_id for a in loose if a.raised_at_ms // HOUR_MS == first.raised_at_ms // HOUR_MS}
+    assert moved <= {account for a in incidents.values() for account in a.account_ids}
     assert len([a for a in opened if a.severity < PASSES and a.subject_type == "account"]) <= len(loose) / 3
 
 
