@@ -8,6 +8,7 @@ read-only and empty, kernels compile at start instead.
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
 import shutil
 import sys
@@ -22,7 +23,17 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-_CACHE_DIR = Path(sys.prefix) / "var" / "stillwatch" / "kernels"
+def _sources() -> str:
+    """Names everything that is compiled: numba looks at a kernel's own file only, not at the helpers that it inlines."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.parent.rglob("*.py")):
+        data = file.read_bytes()
+        if b"base.jit import" in data:
+            digest.update(data)
+    return digest.hexdigest()[:12]
+
+
+_CACHE_DIR = Path(sys.prefix) / "var" / "stillwatch" / "kernels" / _sources()
 
 
 def _cache_usable() -> bool:

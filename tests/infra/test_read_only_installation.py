@@ -73,7 +73,7 @@ def test_compiled_kernels_load_from_a_read_only_installation(installation: Path,
     """The second process compiles nothing: it reads the first one's kernels, through a copy that only it enters."""
     first = _run(installation, tmp_path / "tmp")
     assert first["compiled"] == 1
-    assert first["cache"] == str(installation / "var/stillwatch/kernels")
+    assert Path(first["cache"]).parent == installation / "var/stillwatch/kernels"
     second = _run(installation, tmp_path / "tmp", _read_only(installation / "var"))
     assert (second["loaded"], second["compiled"], second["value"]) == (1, 0, first["value"])
     assert second["cache"].startswith(str(tmp_path / "tmp"))
