@@ -15,6 +15,7 @@ from pipeline.base.settings import DetectSettings
 from pipeline.events.alert import Kind
 from pipeline.events.control import (
     DAY_MS,
+    EXPLAINS,
     Baseline,
     Declaration,
     Revocation,
@@ -36,7 +37,11 @@ if TYPE_CHECKING:
     from pipeline.events.outputs import Rollup
 
 WORLD_MS = 1_780_000_000_000
-SETTINGS = DetectSettings(epoch_s=3_600, dedupe_ring=2_048, max_hot_accounts=16, cooldown_h=8.0, alert_budget=8.0)
+HOUR_MS = 3_600_000
+QUIET_MS = 6 * HOUR_MS
+"""How long after its alert an excused account stays excused."""
+LIMIT = 200
+SETTINGS = DetectSettings(epoch_s=3_600, dedupe_ring=2_048, max_hot_accounts=16, cooldown_h=8.0)
 State = tuple[dict[str, bytes], bytes, int, object]
 
 
@@ -85,7 +90,22 @@ def _run(frames: list[bytes], checkpoints: set[int], detect: DetectSettings) -> 
 
 
 @pytest.fixture(scope="module")
-def decisions(attackers: dict[str, str]) -> list[tuple[int, Control]]:
+def plain(cut: Callable[..., list[bytes]]) -> list[Alert]:
+    """What is raised when nobody decides anything: account alerts, as they open."""
+    _, alerts, _ = _run(cut(97), set(), SETTINGS)
+    opened = [alert for alert in alerts if alert.state == "opened" and alert.subject_type == "account"]
+    assert [alert for alert in opened if alert.kind in EXPLAINS[Twin.EVALUATION]]
+    return opened
+
+
+@pytest.fixture(scope="module")
+def excused(plain: list[Alert]) -> Alert:
+    """The alert that a declaration would have held back."""
+    return next(alert for alert in plain if alert.kind in EXPLAINS[Twin.EVALUATION])
+
+
+@pytest.fixture(scope="module")
+def decisions(plain: list[Alert], excused: Alert, attackers: dict[str, str]) -> list[tuple[int, Control]]:
     """What people decide while the world runs: verdicts, declarations with and without a limit, a revocation, a stranger."""
 
     def verdict(account_id: str, kind: Kind, alert_id: str, verdict_id: VerdictId) -> Verdict:
@@ -94,21 +114,20 @@ def decisions(attackers: dict[str, str]) -> list[tuple[int, Control]]:
             kind=kind, baselines=[Baseline.CHANGE, Baseline.LEVEL], verdict_id=verdict_id,
         )  # fmt: skip
 
-    def declaration(account_id: str, twin: Twin, days: float, limit: int = 0) -> Declaration:
+    def declaration(account_id: str, twin: Twin, until_ms: int, limit: int = 0) -> Declaration:
         return Declaration(
             control_id=declaration_control_id(account_id, twin), account_id=account_id, issued_at_ms=WORLD_MS, issued_by="ann",
-            twin=twin, until_ms=WORLD_MS + int(days * DAY_MS), requests_per_day=limit,
+            twin=twin, until_ms=until_ms, requests_per_day=limit,
         )  # fmt: skip
 
-    elicits, drains, distils = (
-        attackers[kind] for kind in (Kind.REASONING_ELICITATION, Kind.BULK_EXTRACTION, Kind.SYSTEMATIC_DISTILLATION)
-    )
-    wrong = [(700, verdict(distils, kind, f"{kind}-{i}", VerdictId.FALSE_POSITIVE)) for kind in Kind for i in range(3)]
-    taken_back = Revocation(control_id=wrong[1][1].control_id, account_id=distils, issued_at_ms=2, issued_by="bob")
+    busy = next(account for account in attackers.values() if account != excused.subject_id)
+    accused = next((alert.subject_id for alert in plain if alert.subject_id not in (excused.subject_id, busy)), busy)
+    wrong = [(200, verdict(accused, kind, f"{kind}-{i}", VerdictId.FALSE_POSITIVE)) for kind in Kind for i in range(3)]
+    taken_back = Revocation(control_id=wrong[1][1].control_id, account_id=accused, issued_at_ms=2, issued_by="bob")
     return [
         *wrong,
-        (700, declaration(drains, Twin.EVALUATION, 1.2)),
-        (1_500, declaration(elicits, Twin.EVALUATION, 3.0, 200)),
+        (200, declaration(excused.subject_id, Twin.EVALUATION, excused.raised_at_ms + QUIET_MS)),
+        (200, declaration(busy, Twin.EVALUATION, WORLD_MS + 3 * DAY_MS, LIMIT)),
         (2_000, verdict("acct_nobody", Kind.PROBING, "alert-9", VerdictId.TRUE_POSITIVE)),
         (5_000, taken_back),
     ]
@@ -140,34 +159,24 @@ def test_the_world_is_eventful(frames: list[bytes], reference: tuple[State, list
     assert packed > 0
 
 
-def test_verdicts_change_what_is_raised(cut: Callable[..., list[bytes]], attackers: dict[str, str], frames: list[bytes]) -> None:
-    """Three false positives told before it turns keep an account quiet at the moment at which it would have been accused."""
-    strict = SETTINGS.model_copy(update={"alert_budget": 1.0})
-    accused = [
-        {a.raised_at_ms for a in alerts if a.subject_id == attackers[Kind.SYSTEMATIC_DISTILLATION] and a.state == "opened"}
-        for _, alerts, _ in (_run(cut(97), set(), strict), _run(frames, set(), strict))
-    ]
-    assert accused[0]
-    assert not accused[0] & accused[1]
-
-
 def test_decisions_change_what_is_raised(
-    cut: Callable[..., list[bytes]], attackers: dict[str, str], reference: tuple[State, list[Alert], object]
+    plain: list[Alert], excused: Alert, decisions: list[tuple[int, Control]], reference: tuple[State, list[Alert], object]
 ) -> None:
-    """A declaration keeps its kinds quiet until it ends, an exceeded limit alerts at once and says so."""
-    _, plain, _ = _run(cut(97), set(), SETTINGS)
-    ruled = reference[1]
-
-    def opened(alerts: list[Alert], kind: Kind) -> list[int]:
-        return [a.raised_at_ms for a in alerts if a.subject_id == attackers[kind] and a.state == "opened"]
-
-    until_ms = WORLD_MS + int(1.2 * DAY_MS)
-    assert min(opened(plain, Kind.BULK_EXTRACTION)) < until_ms
-    assert all(at >= until_ms for at in opened(ruled, Kind.BULK_EXTRACTION))
-    over = next(a for a in ruled if a.subject_id == attackers[Kind.REASONING_ELICITATION])
+    """A declaration keeps its kinds quiet until it ends; an exceeded limit alerts at once, first of all for that; verdicts delay."""
+    (limited,) = {d.account_id for _, d in decisions if isinstance(d, Declaration) and d.requests_per_day}
+    (accused,) = {d.account_id for _, d in decisions if isinstance(d, Verdict) and d.verdict_id == VerdictId.FALSE_POSITIVE}
+    opened = [alert for alert in reference[1] if alert.state == "opened" and alert.subject_type == "account"]
+    assert excused.raised_at_ms > WORLD_MS
+    for alert in opened:
+        if alert.subject_id == excused.subject_id and alert.kind in EXPLAINS[Twin.EVALUATION]:
+            assert alert.raised_at_ms >= excused.raised_at_ms + QUIET_MS - HOUR_MS  # a late block may follow the one that ended it
+    over = next(alert for alert in opened if alert.subject_id == limited)
     assert over.explanation[0].feature == "requests_day"
-    assert over.explanation[0].observed > over.explanation[0].expected_high == 200
+    assert over.explanation[0].observed > over.explanation[0].expected_high == LIMIT
     assert "declared limit" in over.headline
+    if accused != limited:
+        before, after = (min((a.raised_at_ms for a in side if a.subject_id == accused), default=2**62) for side in (plain, opened))
+        assert before <= after
 
 
 def test_a_decision_told_twice_counts_once(decisions: list[tuple[int, Control]]) -> None:

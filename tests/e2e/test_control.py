@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.accounts.book import Book
 from pipeline.base.settings import DetectSettings
-from pipeline.events.alert import Kind, decode_alert
+from pipeline.events.alert import decode_alert
 from pipeline.events.control import EXPLAINS, Twin
 from pipeline.events.frame import decode_frame
 from pipeline.lab.truth import truth
@@ -30,12 +30,15 @@ def _without_decisions(flow: Flow) -> list[Alert]:
 
 
 def test_decisions_hold_live_and_in_replay(
-    tansu: str, make_flow: Callable[..., Flow], world: list[tuple[int, bytes]], attackers: dict[str, str], tmp_path: Path
+    tansu: str, make_flow: Callable[..., Flow], world: list[tuple[int, bytes]], cut: Callable[..., list[bytes]], tmp_path: Path
 ) -> None:
     """Declared before its attack, an account is quiet; a verdict is listed; `backtest --frames` repeats the alerts to the last field."""
     detect = DetectSettings(dedupe_ring=65_536, checkpoint_interval_s=0.5)
     flow = make_flow(tansu, requests_partitions=1, frames_partitions=1, detect=detect)
-    declared = attackers[Kind.BULK_EXTRACTION]
+    explained = EXPLAINS[Twin.EVALUATION]
+    book = Book(0, 1, detect)
+    plain = [alert for i, data in enumerate(cut(200, one_source=True)) for alert in book.step(i, decode_frame(data)).alerts]
+    declared = next(alert.subject_id for alert in plain if alert.subject_type == "account" and alert.kind in explained)
     flow.command("declare", declared, "evaluation", "--until", "30d", "--by", "ann")
     roles = [flow.role("ingest")]
 
@@ -73,6 +76,5 @@ def test_decisions_hold_live_and_in_replay(
     assert all(row["stored"] == row["before"] == row["after"] for row in (*report["kinds"], *report["days"]))
     assert report["from_the_start"]
 
-    explained = EXPLAINS[Twin.EVALUATION]
     assert not [a for a in live.values() if a.subject_id == declared and a.kind in explained]
     assert [a for a in _without_decisions(flow) if a.subject_id == declared and a.kind in explained]
