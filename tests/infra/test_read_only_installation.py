@@ -8,12 +8,10 @@ import shutil
 import subprocess
 import sysconfig
 import venv
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 USE_A_KERNEL = """
 import json, os, numba
