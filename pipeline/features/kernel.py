@@ -21,7 +21,7 @@ from pipeline.features.layout import DAY_HOURS, HOUR_MS
 from pipeline.features.mixing import script_bucket
 from pipeline.features.origins import add_origin, network_name
 from pipeline.features.seen import next_day, unseen
-from pipeline.intake.markers import REASONING, Marker
+from pipeline.intake.markers import MATERIAL, REASONING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,15 +40,7 @@ _REFUSAL = np.uint64(hash_text("refusal"))
 _FILTERED = np.uint64(hash_text("content_filter"))
 _REASONING = int(REASONING)
 """Markers that ask for the model's way of thinking (frozen into compiled code like every constant here)."""
-_TASKS = int(
-    Marker.GRADING
-    | Marker.STRUCTURED_OUTPUT
-    | Marker.QA_GENERATION
-    | Marker.SELF_INSTRUCT
-    | Marker.REPHRASE
-    | Marker.MODEL_TRAINING
-    | Marker.MULTIPLE_CHOICE
-)
+_TASKS = int(MATERIAL)
 _ONE = np.uint64(1)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _HOT = 1_000.0

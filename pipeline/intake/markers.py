@@ -42,6 +42,16 @@ class Marker(IntFlag):
 
 REASONING = Marker.STEP_BY_STEP | Marker.SHOW_REASONING | Marker.THINK_ALOUD | Marker.LOGPROBS | Marker.TRACE_CONTINUATION
 """Markers that ask for how the model gets to its answer."""
+MATERIAL = (
+    Marker.GRADING
+    | Marker.STRUCTURED_OUTPUT
+    | Marker.QA_GENERATION
+    | Marker.SELF_INSTRUCT
+    | Marker.REPHRASE
+    | Marker.MODEL_TRAINING
+    | Marker.MULTIPLE_CHOICE
+)
+"""Markers that ask for training material."""
 
 # Sources: the public prompt sets named in FIELD.md 2 (self-instruct, Alpaca-CoT, chain-of-thought suites), the cases of
 # FIELD.md 1, and their usual wording in other languages. `#` stands for a number.

@@ -157,9 +157,9 @@ def _arrays(model: Any) -> Trees:  # noqa: ANN401 - scikit-learn ships no types
         value = tree["value"].copy()
         for at in range(len(tree) - 1, -1, -1):  # children stand behind their parents
             if not leaf[at]:
-                left, right = int(tree["left"][at]), int(tree["right"][at])
-                n, m = int(tree["count"][left]), int(tree["count"][right])
-                value[at] = (n * value[left] + m * value[right]) / (n + m)
+                a, b = int(tree["left"][at]), int(tree["right"][at])
+                n, m = int(tree["count"][a]), int(tree["count"][b])
+                value[at] = (n * value[a] + m * value[b]) / (n + m)
         child = [np.where(leaf, -1, tree[side].astype(np.int64) + start) for side in ("left", "right")]
         parts.append((tree["feature_idx"], tree["num_threshold"], tree["missing_go_to_left"].astype(bool), *child, value))
     feature, threshold, missing, left, right, value = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipeline.base.errors import CodecError
+from pipeline.events.control import Baseline
 from pipeline.features.blocks import before
 from pipeline.scoring import verdicts
 from pipeline.scoring.bars import Bars
@@ -135,7 +136,7 @@ class Judge:
         if mind.run is None or mind.evidence < lowest:
             return []
         kind = int(np.argmax(mind.run.votes))
-        if mind.evidence < self.bars.change + verdicts.bar_shift(mind, kind, verdicts.Baseline.CHANGE) * self.bars.change_halving:
+        if mind.evidence < self.bars.change + verdicts.bar_shift(mind, kind, Baseline.CHANGE) * self.bars.change_halving:
             return []
         reasons = _reasons(self._taught.change, change_inputs(blocks.vector[k : k + 1], blocks.totals[k : k + 1])[0], CHANGE_SOURCES)
         if not _agree(reasons):
@@ -151,7 +152,7 @@ class Judge:
         if odds < self.bars.level + (verdicts.LOWEST_SHIFT * self.bars.level_halving if mind.rulings else 0.0):
             return []
         kind = int(np.argmax(self._name(blocks, k)))
-        if odds < self.bars.level + verdicts.bar_shift(mind, kind, verdicts.Baseline.LEVEL) * self.bars.level_halving:
+        if odds < self.bars.level + verdicts.bar_shift(mind, kind, Baseline.LEVEL) * self.bars.level_halving:
             return []
         reasons = _reasons(self._taught.level, level_inputs(blocks.vector[k : k + 1], blocks.totals[k : k + 1])[0], LEVEL_SOURCES)
         if not _agree(reasons) or verdicts.held(mind, kind):

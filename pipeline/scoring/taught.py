@@ -48,7 +48,7 @@ def write_taught(taught: Taught) -> bytes:
     arrays = {f"{name}.{field}": np.asarray(getattr(trees, field)) for name, trees in ensembles.items() for field in FIELDS}
     names = {f"{name}.names": np.array(inputs) for name, inputs in _NAMES.items()}
     out = io.BytesIO()
-    np.savez_compressed(out, **arrays, **names)
+    np.savez_compressed(out, **{**arrays, **names})  # type: ignore[arg-type]  # numpy types keywords as its flags
     return out.getvalue()
 
 

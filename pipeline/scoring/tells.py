@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.base.hashing import hash_text
 from pipeline.events.alert import Kind
-from pipeline.intake.markers import REASONING, Marker
+from pipeline.intake.markers import MATERIAL, REASONING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,16 +23,6 @@ LONG_TOKENS = 1_000
 """An answer from here on is long for any product."""
 _LIST_MODELS = np.uint64(hash_text("list_models"))
 _REFUSAL, _FILTERED = np.uint64(hash_text("refusal")), np.uint64(hash_text("content_filter"))
-MATERIAL = (
-    Marker.GRADING
-    | Marker.STRUCTURED_OUTPUT
-    | Marker.QA_GENERATION
-    | Marker.SELF_INSTRUCT
-    | Marker.REPHRASE
-    | Marker.MODEL_TRAINING
-    | Marker.MULTIPLE_CHOICE
-)
-"""Markers that ask for training material: those of the feature `task_share`."""
 
 
 class Tell(IntFlag):

@@ -9,11 +9,11 @@ import pytest
 
 from pipeline.events.alert import Kind
 from pipeline.features import kernel
-from pipeline.intake.markers import Marker
+from pipeline.intake.markers import MATERIAL, Marker
 from pipeline.scoring.episode import EVENTS_MAX, FIRST, LATEST, Episode, Mark
 from pipeline.scoring.notes import Memory, address_block
 from pipeline.scoring.tally import Tally
-from pipeline.scoring.tells import MATERIAL, OF_KIND, WHY, Tell
+from pipeline.scoring.tells import OF_KIND, WHY, Tell
 
 if TYPE_CHECKING:
     from tests.scoring.conftest import MakeRequests
