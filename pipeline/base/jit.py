@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+
 def _sources() -> str:
     """Names everything that is compiled: numba looks at a kernel's own file only, not at the helpers that it inlines."""
     digest = hashlib.sha256()
