@@ -50,7 +50,7 @@ def test_decisions_hold_live_and_in_replay(
     half = len(world) * 2 // 3
     flow.produce((b"k", raw) for _, raw in world[:half])
     opened = "SELECT alert_id, account_ids[1], kind FROM alerts_latest ORDER BY raised_at LIMIT 1"
-    flow.until("an alert", lambda: bool(flow.query(opened)), 120, roles)
+    flow.until("an alert", lambda: bool(flow.query(opened)), 240, roles)  # detect compiles first
     ((alert_id, account, kind),) = flow.query(opened)
     flow.command("feedback", str(alert_id), "false_positive", "--note", "known customer", "--by", "bob")
     verdicts = "SELECT account_id, kind, verdict, note FROM feedback WHERE in_force"

@@ -14,6 +14,7 @@ from pipeline.base.settings import Settings
 from pipeline.devstack.processes import free_port
 from pipeline.devstack.receiver import Behaviour, Receiver
 from pipeline.events.alert import Alert, Kind, encode_alert
+from pipeline.events.control import Revocation, encode_control
 from pipeline.events.outputs import DeadLetter, Rollup, encode
 from pipeline.ports import metrics
 from pipeline.ports.broker import TopicPartition
@@ -30,7 +31,12 @@ COLUMNS = {
     "first_seen last_seen raised_at requests input_tokens output_tokens techniques recommended_action detector_version requests_before "
     "output_tokens_before explanation.feature explanation.unit explanation.window_s explanation.observed explanation.expected_low "
     "explanation.expected_high explanation.baseline explanation.tail_probability explanation.contribution evidence.event_id "
-    "evidence.occurred_at evidence.conversation_id evidence.position",
+    "evidence.occurred_at evidence.conversation_id evidence.position explanation.phrase evidence.why if_wrong canary slices.dimension "
+    "slices.value slices.requests slices.share slices.ordinary_share slices.stops alternatives.twin alternatives.title alternatives.fits "
+    "alternatives.contradicts alternatives.question account_plan account_age_days account_seen_days account_requests_30d "
+    "account_verdicts loss_requests_per_hour loss_output_tokens_per_hour",
+    "controls": "control_id account_id type issued_at issued_by note alert_id kind baselines verdict_id verdict action twin until "
+    "requests_per_day source_offset recorded_at",
     "account_rollups": "account_id hour arrival_epoch frames_partition version requests input_tokens output_tokens reasoning_tokens "
     "cached_input_tokens errors models risk",
     "dead_letters": "source_topic source_partition source_offset record_time rejected_at reason json_path message size sha256 fields",
@@ -139,7 +145,10 @@ def place() -> Place:
 
 
 def test_each_topic_reaches_its_table_and_is_committed(place: Place) -> None:
-    """Alerts, rollups and dead letters of every partition become rows; the next offset to read is what is committed."""
+    """Alerts, decisions, rollups and dead letters become rows; the next offset to read is what is committed.
+
+    A decision that ingest rejects has no row and stops nothing.
+    """
     for partition in (0, 1):
         place.alert(f"a{partition}", partition)
         place.rollup(f"r{partition}", partition)
@@ -148,13 +157,17 @@ def test_each_topic_reaches_its_table_and_is_committed(place: Place) -> None:
             message="m", size=0, sha256="", fields={},
         )  # fmt: skip
         place.broker.append(TopicPartition("t.deadletter", partition), b"k", encode(letter), 5)
+    decision = Revocation(control_id="0" * 16, account_id="a", issued_at_ms=1, issued_by="ann")
+    for value in (b"bad", encode_control(decision), b"bad"):
+        place.broker.append(TopicPartition("t.control", 0), b"k", value, 5)
     place.start()
     place.until(lambda: place.committed("deadletter", 1) == 1 and place.committed("rollups", 1) == 1, "everything committed")
     place.end()
     assert place.error is None
     assert {table: len(rows) for table, rows in place.sink.rows.items()} == {
-        "alerts": 2, "account_rollups": 2, "dead_letters": 2, "webhook_attempts": 0,
+        "alerts": 2, "controls": 1, "account_rollups": 2, "dead_letters": 2, "webhook_attempts": 0,
     }  # fmt: skip
+    assert place.committed("control", 0) == 3
     assert [place.committed(topic, p) for topic in ("alerts", "rollups", "deadletter") for p in (0, 1)] == [1] * 6
 
 
