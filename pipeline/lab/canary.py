@@ -1,9 +1,10 @@
 """The canary: a planted attacker whose alert proves that the whole flow still sees.
 
-A new account each time, a few hundred requests with event times up to now, every one with a demand for the model's way of
-thinking: what LEVEL evidence must notice within its first looks. Its account id has the reserved prefix, so its alerts are
-marked and nobody is woken by them. What it does not prove: that careful or slow attackers are caught, that CHANGE against
-an account's own past works (that needs a past), or that partitions other than its own do.
+A new account each time, a few hundred requests with event times up to now: ten minutes at full speed, from forty addresses, four
+answers to each, every one with a demand for the model's way of thinking. LEVEL evidence must notice that at its first look;
+a test holds the detector in force to it, with room for a tenth of the budget. Its account id has the reserved prefix, so its
+alerts are marked and nobody is woken by them. What it does not prove: that careful or slow attackers are caught, that CHANGE
+against an account's own past works (that needs a past), or that partitions other than its own do.
 """
 
 from __future__ import annotations
@@ -65,12 +66,15 @@ def records(seed: int, now_ms: int) -> tuple[str, list[bytes]]:
     made = []
     for number in range(REQUESTS):
         question = dice.choice(_QUESTIONS).format(a=dice.randint(3, 999), b=dice.randint(2, 99))
-        output = int(dice.lognormvariate(7.4, 0.3))
+        output = int(dice.lognormvariate(7.4, 0.9))
         event = {
             "event_id": f"{account_id}-{number}",
             "occurred_at_ms": first + number * SPACING_MS + dice.randint(0, SPACING_MS // 2) * (number < REQUESTS - 1),
             "account_id": account_id,
             "api_key_id": f"{account_id}-key",
+            "plan": "canary",
+            "client_address": f"203.0.113.{dice.randint(1, 40)}",
+            "user_agent": "stillwatch-canary",
             "account_created_at_ms": first - AGE_MS,
             "operation": "chat",
             "model": "canary",
@@ -79,6 +83,8 @@ def records(seed: int, now_ms: int) -> tuple[str, list[bytes]]:
             "input_tokens": 60 + dice.randint(0, 40),
             "output_tokens": output,
             "reasoning_tokens": int(output * 0.7),
+            "cached_input_tokens": 0,
+            "choice_count": 4,
             "logprobs": True,
             "prompt": f"Question {number}: {question}\n\n{dice.choice(asks)}",
         }
