@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pipeline.events.frame import Columns
     from pipeline.scoring.taught import Taught
 
 _BATCH = 4_000
@@ -43,33 +44,50 @@ class History(NamedTuple):
     accounts: list[str]
 
 
+class Player:
+    """Feeds events to the feature kernel as a book does: the clock closes open blocks at each event-hour's end."""
+
+    def __init__(self, accounts: int, block_requests: int) -> None:
+        self._rows = np.zeros(accounts, ROW)
+        self._everyone = np.arange(accounts, dtype=np.int32)
+        self._block_requests = block_requests
+        self._hour = 0
+        self._closed: list[Blocks] = []
+
+    def feed(self, columns: Columns, slots: NDArray[np.int32]) -> None:
+        """Events in order of time, each with its account's slot."""
+        times = columns.occurred_at_ms
+        cuts = np.append(np.flatnonzero(np.diff(times // HOUR_MS)) + 1, len(times)).tolist()
+        out = new_blocks(2 * len(times) + len(self._rows) * len(cuts))
+        count = lo = 0
+        for hi in cuts:
+            if times[lo] // HOUR_MS > self._hour:
+                self._hour = int(times[lo] // HOUR_MS)
+                count = close_open(self._rows, self._everyone, self._hour * HOUR_MS, out, count)
+            count = apply_events(self._rows, columns, slots, lo, hi, self._block_requests, out, count)
+            lo = hi
+        closed: list[NDArray[Any]] = [column[:count].copy() for column in out]
+        self._closed.append(Blocks(*closed))
+
+    def blocks(self) -> Blocks:
+        """Everything that closed, in that order (open blocks are left out)."""
+        columns: list[NDArray[Any]] = [np.concatenate(parts) for parts in zip(*self._closed, strict=True)]
+        return Blocks(*columns)
+
+
 def history(scenario: Scenario, block_requests: int = 25) -> History:
     """Play a scenario through intake and features → its blocks (open ones at the end are left out)."""
     limits = Limits.of(IngestSettings())
     slots: dict[str, int] = {}
-    rows = np.zeros(scenario.accounts + len(scenario.attacks), ROW)
-    found: list[Blocks] = []
+    player = Player(scenario.accounts + len(scenario.attacks), block_requests)
     events = simulate(scenario)
-    hour = 0
     while raws := [event.raw for event in islice(events, _BATCH)]:
         batch = read_batch(raws, [-1] * len(raws), limits)
         absent = np.full(len(raws), -1)
         table = build(batch.events, absent, absent)  # the simulator writes valid events
         of = np.array([slots.setdefault(account, len(slots)) for account in table.accounts.texts()], np.int32)
-        times = table.columns.occurred_at_ms
-        cuts = np.append(np.flatnonzero(np.diff(times // HOUR_MS)) + 1, len(times)).tolist()
-        out = new_blocks(2 * len(times) + len(rows) * len(cuts))
-        count = lo = 0
-        for hi in cuts:
-            if times[lo] // HOUR_MS > hour:
-                hour = int(times[lo] // HOUR_MS)
-                count = close_open(rows, np.arange(len(slots), dtype=np.int32), hour * HOUR_MS, out, count)
-            count = apply_events(rows, table.columns, of[table.columns.account], lo, hi, block_requests, out, count)
-            lo = hi
-        closed: list[NDArray[Any]] = [column[:count].copy() for column in out]
-        found.append(Blocks(*closed))
-    columns: list[NDArray[Any]] = [np.concatenate(parts) for parts in zip(*found, strict=True)]
-    return History(Blocks(*columns), list(slots))
+        player.feed(table.columns, of[table.columns.account])
+    return History(player.blocks(), list(slots))
 
 
 def spreads(histories: list[History]) -> dict[str, Spread]:

@@ -20,13 +20,12 @@ import numpy as np
 
 from pipeline.base.settings import DetectSettings
 from pipeline.events.alert import Kind
-from pipeline.features.kernel import HOUR_MS, Blocks, apply_events, close_open, new_blocks
-from pipeline.features.row import ROW
+from pipeline.features.blocks import Blocks
 from pipeline.lab.evaluate.frames import frames
 from pipeline.lab.evaluate.run import marginals_of
 from pipeline.lab.evaluate.split import Split
 from pipeline.lab.evaluate.workloads import workload
-from pipeline.lab.prior import History, fit
+from pipeline.lab.prior import History, Player, fit
 from pipeline.scoring.inputs import MIN_REQUESTS, change_inputs, kind_inputs, level_inputs
 from pipeline.scoring.kinds import INDEX, KINDS
 from pipeline.scoring.levels import look_in
@@ -64,26 +63,10 @@ class Lesson(NamedTuple):
 
 def shard_history(shard: Shard) -> tuple[History, NDArray[np.int64]]:
     """All blocks of a population in closing order, and how many of each block's requests were an attack's."""
-    block_requests = DetectSettings().block_requests
-    size = len(shard.accounts)
-    rows, everyone = np.zeros(size, ROW), np.arange(size, dtype=np.int32)
-    parts: list[Blocks] = []
-    hour = 0
+    player = Player(len(shard.accounts), DetectSettings().block_requests)
     for _, (_, columns) in frames(shard):
-        times = columns.occurred_at_ms
-        cuts = np.append(np.flatnonzero(np.diff(times // HOUR_MS)) + 1, len(times)).tolist()
-        out = new_blocks(2 * len(times) + size * len(cuts))
-        count = lo = 0
-        for hi in cuts:
-            if times[lo] // HOUR_MS > hour:
-                hour = int(times[lo] // HOUR_MS)
-                count = close_open(rows, everyone, hour * HOUR_MS, out, count)
-            count = apply_events(rows, columns, columns.account.astype(np.int32), lo, hi, block_requests, out, count)
-            lo = hi
-        closed: list[NDArray[Any]] = [column[:count].copy() for column in out]
-        parts.append(Blocks(*closed))
-    columns_: list[NDArray[Any]] = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    blocks = Blocks(*columns_)
+        player.feed(columns, columns.account.astype(np.int32))
+    blocks = player.blocks()
     return History(blocks, [a.account_id for a in shard.accounts]), _hostile(shard, blocks)
 
 

@@ -60,7 +60,6 @@ class Prepared(NamedTuple):
 
     lo: int
     odds: list[float]  # [m] CHANGE, NaN for blocks too small to say
-    looks: list[int]  # [m] the look that falls into the block, −1 none
     level: list[float]  # [m] LEVEL, NaN where no look
 
 
@@ -81,12 +80,11 @@ class Judge:
         """Everything about blocks lo … hi − 1 that does not depend on their accounts' minds."""
         vector, totals, requests = blocks.vector[lo:hi], blocks.totals[lo:hi], blocks.requests[lo:hi]
         odds = np.where(requests >= MIN_REQUESTS, log_odds(self._taught.change, change_inputs(vector, totals)), np.nan)
-        looks = look_in(totals[:, 0], requests)
         level = np.full(hi - lo, np.nan)
-        at = np.flatnonzero(looks >= 0)
+        at = np.flatnonzero(look_in(totals[:, 0], requests) >= 0)
         if at.size:
             level[at] = log_odds(self._taught.level, level_inputs(vector[at], totals[at]))
-        return Prepared(lo, odds.tolist(), looks.tolist(), level.tolist())
+        return Prepared(lo, odds.tolist(), level.tolist())
 
     def decide(self, prepared: Prepared, k: int, blocks: Blocks, mind: Mind, account_id: str) -> list[Alert]:
         """Judge block k: models learn, evidence moves, policy speaks. Blocks of one account must come in closing order.
@@ -100,15 +98,14 @@ class Judge:
         """
         at = k - prepared.lo
         closed, requests = int(blocks.closed_ms[k]), int(blocks.requests[k])
-        mind.seen += 1
         if mind.turn(closed // DAY_MS):  # 1
-            self._policy.storm.seen(first_today=True)
+            self._policy.storm.seen()
             self.bars.teach_day()
         odds = prepared.odds[at]
         excess = self._given(mind.models.excess(odds)) if mind.days > 1 else math.nan  # 2
         verdicts.observe(mind, closed, requests)
         findings = self._change(mind, excess, blocks, k)  # 3
-        if prepared.looks[at] >= 0:
+        if not math.isnan(prepared.level[at]):
             findings += self._level(mind, prepared.level[at], blocks, k)  # 4
         breach = verdicts.breach(mind)
         if breach is not None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.scoring.notes import Requests
 
 FORMAT = 3
-_HEAD = struct.Struct("<BBIiHddq")
+_HEAD = struct.Struct("<BBiHddq")
 _MODELS = struct.Struct("<B")
 _LENGTH = struct.Struct("<I")
 _HAS_RUN, _HAS_CASE, _WATCHED, _HAS_RULINGS = 1, 2, 4, 8
@@ -60,7 +60,7 @@ class Mind:
     """See the module. Changed only by `Judge` and `note`."""
 
     __slots__ = (
-        "closed", "counts", "day", "days", "deadline_ms", "episodes", "evidence", "models", "notes", "risk", "rulings", "run", "seen",
+        "closed", "counts", "day", "days", "deadline_ms", "episodes", "evidence", "models", "notes", "risk", "rulings", "run",
         "watch",
     )  # fmt: skip
 
@@ -79,8 +79,6 @@ class Mind:
         """The latest requests, while the account is watched and has no episode."""
         self.risk = 0.0
         self.deadline_ms = 0
-        self.seen = 0
-        """Blocks judged."""
         self.day = -1
         """Event-day of the latest block judged."""
         self.days = 0
@@ -129,7 +127,7 @@ class Mind:
             flags |= _HAS_CASE
             parts.append(_ENCODER.encode(_Case(self.notes, self.episodes, self.counts, self.closed)))
         parts[0] = _HEAD.pack(
-            FORMAT, flags, self.seen, self.day, self.days, self.evidence, self.risk, self.deadline_ms
+            FORMAT, flags, self.day, self.days, self.evidence, self.risk, self.deadline_ms
         )  # fmt: skip
         return b"".join(parts)
 
@@ -147,7 +145,7 @@ class Mind:
         if data and data[0] < FORMAT:
             raise CodecError(f"mind format {data[0]}; this program reads {FORMAT}: replay the frames under a new prefix")
         try:
-            _, flags, mind.seen, mind.day, mind.days, mind.evidence, mind.risk, mind.deadline_ms = _HEAD.unpack_from(data)
+            _, flags, mind.day, mind.days, mind.evidence, mind.risk, mind.deadline_ms = _HEAD.unpack_from(data)
             mind.watch = bool(flags & _WATCHED)
             (length,) = _MODELS.unpack_from(data, _HEAD.size)
             at = _HEAD.size + _MODELS.size + length

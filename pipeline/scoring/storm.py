@@ -92,9 +92,9 @@ class Storm:
         """Alerts of one family in an hour that still go out one by one."""
         return max(self._factor * self._hourly * max(self.state.active, self.state.active_before), FLOOR)
 
-    def seen(self, *, first_today: bool) -> None:
-        """A block closed; `first_today`: the account's first on its day."""
-        self.state.active += first_today
+    def seen(self) -> None:
+        """An account's first block of its day closed."""
+        self.state.active += 1
 
     def fold(self, alert: Alert) -> list[Alert] | None:
         """An alert is about to open → None: let it; else it is folded, and these revisions of the incident go out instead."""

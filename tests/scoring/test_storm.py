@@ -88,7 +88,7 @@ def test_the_allowance_follows_the_budget_and_the_fleet() -> None:
     storm = brake()
     storm.tick(NOON)
     for _ in range(48_000):
-        storm.seen(first_today=True)
+        storm.seen()
     assert storm.allowance == pytest.approx(10.0)
     storm.tick(NOON + 24 * HOUR_MS)
     assert storm.allowance == pytest.approx(10.0), "yesterday counts until today is known"
