@@ -81,6 +81,8 @@ class Checkpoint(NamedTuple):
     """Keys to tombstone once the marker is durable."""
 
 
+_NOBODY = Mind.fresh()
+"""Stands where a slot has no account yet."""
 _NO_EFFECTS = Effects([], [], 0, 0, 0, 0)
 
 
@@ -299,8 +301,12 @@ class Book:
     def _slots_of(self, header: FrameHeader, columns: Columns, take: NDArray[np.bool_], offset: int) -> NDArray[np.int32]:
         """Slot of each row's account, −1 for rows that do not apply."""
         by_account = np.full(len(header.accounts) + 1, -1, np.int32)
-        for index in np.unique(columns.account[take]).tolist():
-            by_account[index] = self._live(header.accounts[index], offset)
+        present = np.zeros(len(header.accounts), np.bool_)
+        present[columns.account[take]] = True
+        known, accounts = self._slot.get, header.accounts
+        for index in np.flatnonzero(present).tolist():
+            slot = known(accounts[index])
+            by_account[index] = self._live(accounts[index], offset) if slot is None else slot
         touched = by_account[by_account >= 0]
         self._version[touched] = offset
         self._used_at[touched] = offset
@@ -316,7 +322,7 @@ class Book:
         slot = self._free.pop() if self._free else len(self._ids)
         if slot == len(self._ids):
             self._ids.append("")
-            self._minds.append(Mind.fresh())
+            self._minds.append(_NOBODY)
             if slot == len(self._rows):
                 rows = np.zeros(2 * slot, ROW)
                 _bytes(rows)[:slot] = _bytes(self._rows)
@@ -365,7 +371,9 @@ class Book:
         """Pack the least recently used accounts until `keep` are live."""
         slots = np.array(list(self._slot.values()), np.int64)
         coldest = slots[np.argsort(self._used_at[slots], kind="stable")][: len(slots) - keep].tolist()
-        for slot, (data, due_ms) in zip(coldest, self._pack(coldest), strict=True):
+        packed = list(self._pack(coldest))
+        self._rollups.drop(np.array(coldest, np.int32), self._ids)
+        for slot, (data, due_ms) in zip(coldest, packed, strict=True):
             account_id = self._ids[slot]
             version, saved = int(self._version[slot]), int(self._saved[slot])
             self._cold[account_id] = (data, version, saved)
@@ -373,7 +381,6 @@ class Book:
                 self._cold_dirty.add(account_id)
             if due_ms:
                 self._cold_due[account_id] = due_ms
-            self._rollups.drop(slot, account_id)
             del self._slot[account_id]
             self._ids[slot] = ""
             self._version[slot] = self._saved[slot] = -1
@@ -585,15 +592,14 @@ class _Notes:
         self._minds = minds
         self._slots = run.slots[lo:hi]
         self._lo = lo
-        present = np.unique(self._slots[self._slots >= 0])
-        self._present = present.tolist()
         order = np.argsort(self._slots, kind="stable")
         ranked = self._slots[order]
-        starts = np.searchsorted(ranked, present).tolist()
-        stops = np.searchsorted(ranked, present, side="right").tolist()
+        edges = np.flatnonzero(np.diff(ranked, prepend=-1))  # rows that do not apply (slot −1) come first and open no stretch
         self._order: list[int] = order.tolist()
+        self._present: list[int] = ranked[edges].tolist()
+        starts = edges.tolist()
         self._next = dict(zip(self._present, starts, strict=True))
-        self._stop = dict(zip(self._present, stops, strict=True))
+        self._stop = dict(zip(self._present, [*starts[1:], len(ranked)], strict=False))
 
     def up_to(self, slot: int, row: int) -> None:
         """Note the slot's events up to `row` (inclusive), if it is watched; either way they are behind us."""

@@ -128,6 +128,20 @@ def _chain_cells(
             at = cells[at]["next"]
 
 
+@kernel
+def _unlink(cells: NDArray[np.void], head: NDArray[np.int32], slots: NDArray[np.int32], chain: NDArray[np.int64]) -> int:
+    """Write the cells of slots, each slot's newest first, and leave the slots without → how many."""
+    count = 0
+    for slot in slots:
+        at = head[slot]
+        while at >= 0:
+            chain[count] = at
+            count += 1
+            at = cells[at]["next"]
+        head[slot] = -1
+    return count
+
+
 def _rollup(account_id: str, epoch: int, where: int, cell: tuple[Any, ...]) -> Rollup:
     """A cell (its fields in the order of CELL) as the row it becomes."""
     hour_ms, version, requests, input_tokens, output_tokens, reasoning, cached, errors, risk, models, model_count = cell[:11]
@@ -143,7 +157,7 @@ def _rollup(account_id: str, epoch: int, where: int, cell: tuple[Any, ...]) -> R
         reasoning_tokens=reasoning,
         cached_input_tokens=cached,
         errors=errors,
-        models=[int(model) for model in models[:model_count]],
+        models=models[:model_count],
         risk=risk,
     )
 
@@ -166,18 +180,19 @@ class Rollups:
     def apply(self, columns: Columns, slots: NDArray[np.int32], lo: int, hi: int, version: int, ids: list[str]) -> None:
         """Add rows `[lo, hi)` of the frame at offset `version`."""
         self._reserve(hi - lo, len(ids))
-        present = np.unique(slots[lo:hi])
-        present = present[present >= 0]
-        for slot in present[self._epoch[present] >> SEQUENCE_BITS != self.hour].tolist():
-            self.drop(slot, ids[slot])
-            self._epoch[slot] = self.hour << SEQUENCE_BITS
+        present = slots[lo:hi]
+        past = present[(present >= 0) & (self._epoch[present] >> SEQUENCE_BITS != self.hour)]
+        if past.size:
+            past = np.unique(past)
+            self.drop(past, ids)
+            self._epoch[past] = self.hour << SEQUENCE_BITS
         while True:
             lo, self._used = _apply(self._cells, self._used, self._owner, self._dirty, self._head, columns, slots, lo, hi, version)
             if lo >= hi:
                 return
-            slot = int(slots[lo])  # too many hours: finish them under this arrival epoch, go on under the next
-            self.drop(slot, ids[slot])
-            self._epoch[slot] += 1
+            over = slots[lo : lo + 1]  # too many hours: finish them under this arrival epoch, go on under the next
+            self.drop(over, ids)
+            self._epoch[over] += 1
 
     def raise_risk(self, slot: int, at_ms: int, risk: float, version: int) -> None:
         """Remember the highest risk of the account in the hour of `at_ms`, if that hour is open."""
@@ -195,17 +210,13 @@ class Rollups:
         out, self._waiting = self._waiting, []
         return out
 
-    def drop(self, slot: int, account_id: str) -> None:
-        """Forget a slot's cells (it is packed or over its bound); unsaved changes wait to be drained."""
-        at = int(self._head[slot])
-        while at >= 0:
-            if self._dirty[at]:
-                cell = self._cells[at].item()
-                self._waiting.append(_rollup(account_id, int(self._epoch[slot]), self._where, cell))
-            self._dirty[at] = False
-            self._owner[at] = -1
-            at = int(self._cells[at]["next"])
-        self._head[slot] = -1
+    def drop(self, slots: NDArray[np.int32], ids: list[str]) -> None:
+        """Forget the cells of slots (packed, or a new arrival epoch); unsaved changes wait to be drained."""
+        chain = np.empty(MAX_CELLS * len(slots), np.int64)
+        at = chain[: _unlink(self._cells, self._head, slots, chain)]
+        self._collect(at[self._dirty[at]], ids)
+        self._dirty[at] = False
+        self._owner[at] = -1
 
     def pack(self, slots: list[int]) -> list[tuple[int, bytes]]:
         """(arrival epoch, cells) of each slot, oldest cell first."""
@@ -235,7 +246,7 @@ class Rollups:
             self._head[slot] = at
             self._owner[at] = slot
 
-    def _collect(self, at: NDArray[np.intp], ids: list[str]) -> None:
+    def _collect(self, at: NDArray[np.int64], ids: list[str]) -> None:
         owners = self._owner[at].tolist()
         cells = self._cells[at]
         columns = [cells[name].tolist() for name in CELL.names[:-1]]  # type: ignore[index]  # it has names

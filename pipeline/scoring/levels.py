@@ -5,6 +5,7 @@ Each account is one exchangeable unit of a look; looking more often would spend 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 FIRST_LOOK = 50
 LOOKS = 8
 """Looks at 50, 100, … 6,400 requests; later ones would compare with too few accounts."""
-_CUTS = np.array([FIRST_LOOK << look for look in range(LOOKS)])
+_LOOKS_AT = [FIRST_LOOK << look for look in range(LOOKS)]
+_CUTS = np.array(_LOOKS_AT)
 
 
 def looks_at(requests: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -25,8 +27,8 @@ def looks_at(requests: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def near_look(requests: int, within: int) -> bool:
     """Whether the next look is at most `within` requests away."""
-    at = int(np.searchsorted(_CUTS, requests, side="right"))
-    return at < LOOKS and int(_CUTS[at]) - requests <= within
+    at = bisect_right(_LOOKS_AT, requests)
+    return at < LOOKS and _LOOKS_AT[at] - requests <= within
 
 
 def look_in(after: NDArray[np.int64], requests: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -83,7 +83,7 @@ class Mind:
         """Event-day of the latest block judged."""
         self.days = 0
         """Event-days with a block so far."""
-        self.watch = True
+        self.watch = False
         self.rulings: Rulings | None = None
         """Verdicts and declarations in force, see `scoring.verdicts`."""
 

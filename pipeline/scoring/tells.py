@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.base.hashing import hash_text
+from pipeline.base.jit import kernel
 from pipeline.events.alert import Kind
 from pipeline.intake.markers import MATERIAL, REASONING
 
@@ -69,25 +70,46 @@ OF_KIND: dict[Kind, Tell] = {
 """What of a request speaks for a kind; nothing: no single request does."""
 
 
+_THINKING, _MATERIAL = int(REASONING), int(MATERIAL)
+_TELL_THINKING, _TELL_LOGPROBS, _TELL_MATERIAL, _TELL_CHOICES, _TELL_LIMITED, _TELL_FAILED, _TELL_REFUSED, _TELL_TINY, _TELL_LISTS, _TELL_LONG = (
+    int(tell) for tell in list(Tell)[:10]
+)  # a kernel knows no enumerations
+
+
+@kernel
+def _tells_of(c: Columns, lo: int, found: NDArray[np.int64]) -> None:
+    for i in range(found.shape[0]):
+        row = lo + i
+        status, markers = c.status[row], c.print_markers[row]
+        finish = c.symbol_hash[c.finish_reason[row]]
+        tells = 0
+        if markers & _THINKING:
+            tells |= _TELL_THINKING
+        if c.logprobs[row] == 1:
+            tells |= _TELL_LOGPROBS
+        if markers & _MATERIAL:
+            tells |= _TELL_MATERIAL
+        if c.choice_count[row] > 1:
+            tells |= _TELL_CHOICES
+        if status == 429:
+            tells |= _TELL_LIMITED
+        elif status >= 400:
+            tells |= _TELL_FAILED
+        if finish in (_REFUSAL, _FILTERED):
+            tells |= _TELL_REFUSED
+        if 0 <= c.max_tokens[row] <= 1:
+            tells |= _TELL_TINY
+        if c.symbol_hash[c.operation[row]] == _LIST_MODELS:
+            tells |= _TELL_LISTS
+        if c.output_tokens[row] >= LONG_TOKENS:
+            tells |= _TELL_LONG
+        found[i] = tells
+
+
 def tells_of(columns: Columns, lo: int, hi: int) -> NDArray[np.int64]:
     """Tells of frame rows lo … hi − 1. Absent fields tell nothing."""
-    rows = slice(lo, hi)
-    status, markers = columns.status[rows], columns.print_markers[rows]
-    finish = columns.symbol_hash[columns.finish_reason[rows]]
-    found = np.zeros(hi - lo, np.int64)
-    for tell, holds in (
-        (Tell.THINKING, (markers & int(REASONING)) != 0),
-        (Tell.LOGPROBS, columns.logprobs[rows] == 1),
-        (Tell.MATERIAL, (markers & int(MATERIAL)) != 0),
-        (Tell.CHOICES, columns.choice_count[rows] > 1),
-        (Tell.LIMITED, status == 429),
-        (Tell.FAILED, (status >= 400) & (status != 429)),
-        (Tell.REFUSED, (finish == _REFUSAL) | (finish == _FILTERED)),
-        (Tell.TINY, (columns.max_tokens[rows] >= 0) & (columns.max_tokens[rows] <= 1)),
-        (Tell.LISTS, columns.symbol_hash[columns.operation[rows]] == _LIST_MODELS),
-        (Tell.LONG, columns.output_tokens[rows] >= LONG_TOKENS),
-    ):
-        found |= np.where(holds, int(tell), 0)
+    found = np.empty(hi - lo, np.int64)
+    _tells_of(columns, lo, found)
     return found
 
 
