@@ -33,7 +33,7 @@ FETCH_DEADLINE_S = 600.0  # 11 s on a fast line
 FORMAT_DEADLINE_S = 60.0
 READY_DEADLINE_S = 60.0
 GRACE_S = 15.0
-JAVA_OPTIONS = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.awt.headless=true")
+JAVA_OPTIONS = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.awt.headless=true")
 
 
 @dataclass(frozen=True)

@@ -263,6 +263,16 @@ def fingerprint_text(  # noqa: C901, PLR0912, PLR0915 - one loop over characters
         place = np.uint64(0)
         letters = 0
         s = script
+        if not dense and script not in (7, DIGIT):  # most words are letters of one script and nothing else
+            while s == script:
+                h += np.uint64(c) * shelf.places[place & wrap]
+                place += one
+                i += one
+                c = text[i]
+                s = c >> KIND_SHIFT
+            letters = int(place)
+            if (s == 0 and not (c == 39 and text[i + one] >> KIND_SHIFT != 0)) or s in (8, 9):
+                limit = i
         while i < limit:
             h += np.uint64(c) * shelf.places[place & wrap]
             place += one
