@@ -200,15 +200,14 @@ class KafkaConsumer:
         batch = self._consumer.consume(max_records, timeout_s)
         if self._reach.refusal is not None:
             raise self._reach.refusal
-        good: list[Message] = []
-        for message in batch:
-            err = message.error()
-            if err is None:
-                good.append(message)
-                if self._ended:
+        good: list[Message] = [message for message in batch if message.error() is None]
+        if len(good) < len(batch) or self._ended:
+            for message in batch:
+                err = message.error()
+                if err is not None:
+                    self._note(err, message)
+                else:
                     self._ended.pop(TopicPartition(message.topic() or "", message.partition() or 0), None)
-            else:
-                self._note(err, message)
         if good:
             self._reach.reason = ""
         return good

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.base.errors import DependencyError, LineageError, UnavailableError
 from pipeline.events.outputs import DeadLetter, encode
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from pipeline.base.settings import Settings
     from pipeline.events.control import Control
+    from pipeline.intake.batch import Batch
     from pipeline.ports.broker import Broker, Message, TopicInfo
     from pipeline.roles.health import Health
 
@@ -108,6 +110,18 @@ class _Door:
         return self.source.name
 
 
+class _Part(NamedTuple):
+    """Records of one source partition that are being read."""
+
+    door: _Door
+    source: int
+    offsets: list[int]
+    appended: list[int]
+    values: list[bytes | None]
+    batch: Future[Batch] | None
+    """None for control records."""
+
+
 class _Session:
     """From joining the group to leaving it, or to the first failure."""
 
@@ -133,6 +147,8 @@ class _Session:
         self._committed_at = self._looked_at = 0.0
         self._identified_at = time.monotonic()
         self._abandoned = False
+        self._reader = ThreadPoolExecutor(1, "read")
+        self._reading: list[_Part] = []
         self.moved = False
         """Whether anything was committed: then the cluster was there, and the next wait is short."""
         self._producer = broker.producer()
@@ -174,7 +190,10 @@ class _Session:
                     messages += self._consumer.read(self._settings.ingest.batch_records - 1, 0.0)
                 behind = 2 * len(messages) >= self._settings.ingest.batch_records
             now_s = time.monotonic()
-            self._take(messages, now_s)
+            late, self._reading = self._reading, self._begin(messages)
+            self._take(late, now_s)
+            if not behind:
+                self._settle(now_s)
             self._skip_lost()
             for door in self._doors.values():
                 self._send(door, door.framer.due(now_s, behind=behind))
@@ -186,37 +205,48 @@ class _Session:
                 self._looked_at = now_s
                 self._look(now_s)
         self._drain()
+        self._reader.shutdown()
         self._consumer.close()
         self._producer.abandon()
 
     def abandon(self) -> None:
         """Throw everything away: nothing more is produced on purpose, nothing is committed."""
         self._abandoned = True
+        self._reading = []
+        self._reader.shutdown(cancel_futures=True)
         self._producer.abandon()
         self._consumer.close()
         for door in self._doors.values():
             for source in door.framer.positions():
                 self._forget(door, source)
 
-    def _take(self, messages: Sequence[Message], now_s: float) -> None:
-        by_source: dict[TopicPartition, list[Message]] = {}
-        for message in messages:
-            by_source.setdefault(TopicPartition(message.topic() or "", message.partition() or 0), []).append(message)
-        for (topic, source), records in sorted(by_source.items()):
-            door = self._doors[topic]
+    def _begin(self, messages: Sequence[Message]) -> list[_Part]:
+        """Hand requests to the reading thread: while there is a backlog it reads one batch as the loop frames the one before."""
+        parts = []
+        for (topic, source), records in sorted(_by_source(messages).items()):
+            offsets = [record.offset() or 0 for record in records]
+            appended = [ms if kind else -1 for kind, ms in [record.timestamp() for record in records]]
+            values = [record.value() for record in records]
+            batch = self._reader.submit(read_batch, values, appended, self._limits) if topic == self._requests.topic else None
+            parts.append(_Part(self._doors[topic], source, offsets, appended, values, batch))
+        return parts
+
+    def _settle(self, now_s: float) -> None:
+        """Take what is still being read."""
+        late, self._reading = self._reading, []
+        self._take(late, now_s)
+
+    def _take(self, parts: Sequence[_Part], now_s: float) -> None:
+        for door, source, offsets, appended, values, reading in parts:
             if source not in door.framer.positions():  # revoked while it was on its way
                 continue
-            offsets = [record.offset() or 0 for record in records]
-            stamps = [record.timestamp() for record in records]
-            appended = [ms if kind else -1 for kind, ms in stamps]
-            values = [record.value() for record in records]
             if isinstance(door.framer, ControlFramer):
                 self._take_control(door, door.framer, source, offsets, appended, values)
-            else:
-                batch = read_batch(values, appended, self._limits)
+            elif reading is not None:
+                batch = reading.result()
                 door.framer.add(source, offsets, appended, batch, 0, now_s)
                 self._share.add(len(offsets), self._reject(door, source, offsets, appended, batch.results))
-            metrics.count("stillwatch_records_total", len(records), role="ingest", topic=topic)
+            metrics.count("stillwatch_records_total", len(offsets), role="ingest", topic=door.topic)
 
     def _take_control(
         self, door: _Door, framer: ControlFramer, source: int, offsets: list[int], appended: list[int], values: list[bytes | None]
@@ -285,6 +315,7 @@ class _Session:
                 _LOG.info("commit.refused", topic=door.topic, partitions=sorted(due))
 
     def _drain(self) -> None:
+        self._settle(time.monotonic())
         for door in self._doors.values():
             self._send(door, door.framer.flush())
         self._producer.flush(DRAIN_S)
@@ -315,6 +346,8 @@ class _Session:
     def _revoked(self, partitions: list[TopicPartition], lost: bool) -> None:  # noqa: FBT001 - the port's signature
         if not lost and not self._abandoned:
             self._drain()
+        gone = {(tp.topic, tp.partition) for tp in partitions}  # what is being read of them would tear a hole once they come back
+        self._reading = [part for part in self._reading if (part.door.topic, part.source) not in gone]
         for tp in partitions:
             door = self._doors[tp.topic]
             door.framer.revoke(tp.partition)
@@ -328,7 +361,10 @@ class _Session:
 
     def _skip_lost(self) -> None:
         """Retention overtook us, or the log is not the one we read before."""
-        for tp in self._consumer.take_out_of_range():
+        gone = self._consumer.take_out_of_range()
+        if gone:
+            self._settle(time.monotonic())
+        for tp in gone:
             door = self._doors[tp.topic]
             position = door.framer.positions().get(tp.partition)
             if position is None:
@@ -374,6 +410,19 @@ class _Session:
                 lag = max(self._consumer.known_end(TopicPartition(door.topic, source)) - position - 1, 0)
                 metrics.gauge("stillwatch_consumer_lag", lag, role="ingest", topic=door.topic, partition=str(source))
                 self._health.watchdog.progress(_watched(door, source), position, pending=lag > 0 and not down)
+
+
+def _by_source(messages: Sequence[Message]) -> dict[tuple[str, int], list[Message]]:
+    """Records by topic and partition. They come in stretches of one partition."""
+    found: dict[tuple[str, int], list[Message]] = {}
+    topic, partition = "", -1
+    records: list[Message] = []
+    for message in messages:
+        if message.partition() != partition or message.topic() != topic:
+            topic, partition = message.topic() or "", message.partition() or 0
+            records = found.setdefault((topic, partition), [])
+        records.append(message)
+    return found
 
 
 def _recreated(door: _Door, how: str) -> LineageError:

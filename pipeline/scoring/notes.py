@@ -105,7 +105,12 @@ class Requests:
             symbols[c.conversation_id[i]],
             self._source + str(c.offset[i]),
             c.tells[i],
-            (symbols[c.api_key_id[i]], address_block(symbols[c.client_address[i]]), f"{template:08x}" if template else "", symbols[c.model[i]]),
+            (
+                symbols[c.api_key_id[i]],
+                address_block(symbols[c.client_address[i]]),
+                f"{template:08x}" if template else "",
+                symbols[c.model[i]],
+            ),
             symbols[c.plan[i]],
         )
 
@@ -149,7 +154,8 @@ class Memory(msgspec.Struct, array_like=True):
 
     def add(self, rows: Sequence[int], requests: Requests) -> None:
         """Remember rows, oldest first."""
-        telling, plain = [], []
+        telling: list[int] = []
+        plain: list[int] = []
         for row, tells in zip(rows, requests.tells(rows), strict=True):
             (telling if tells else plain).append(row)
         if telling:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LONG_TOKENS = 1_000
 """An answer from here on is long for any product."""
 _LIST_MODELS = np.uint64(hash_text("list_models"))
-_REFUSAL, _FILTERED = np.uint64(hash_text("refusal")), np.uint64(hash_text("content_filter"))
+_WAS_REFUSED, _WAS_FILTERED = np.uint64(hash_text("refusal")), np.uint64(hash_text("content_filter"))
 
 
 class Tell(IntFlag):
@@ -71,38 +71,41 @@ OF_KIND: dict[Kind, Tell] = {
 
 
 _THINKING, _MATERIAL = int(REASONING), int(MATERIAL)
-_TELL_THINKING, _TELL_LOGPROBS, _TELL_MATERIAL, _TELL_CHOICES, _TELL_LIMITED, _TELL_FAILED, _TELL_REFUSED, _TELL_TINY, _TELL_LISTS, _TELL_LONG = (
-    int(tell) for tell in list(Tell)[:10]
-)  # a kernel knows no enumerations
+# a kernel knows no enumerations
+_ASKS_THINKING, _ASKS_LOGPROBS, _ASKS_MATERIAL, _CHOICES = (
+    int(tell) for tell in (Tell.THINKING, Tell.LOGPROBS, Tell.MATERIAL, Tell.CHOICES)
+)
+_LIMITED, _FAILED, _REFUSED = (int(tell) for tell in (Tell.LIMITED, Tell.FAILED, Tell.REFUSED))
+_TINY, _LISTS, _LONG = (int(tell) for tell in (Tell.TINY, Tell.LISTS, Tell.LONG))
 
 
 @kernel
-def _tells_of(c: Columns, lo: int, found: NDArray[np.int64]) -> None:
+def _tells_of(c: Columns, lo: int, found: NDArray[np.int64]) -> None:  # noqa: C901 - a table in words
     for i in range(found.shape[0]):
         row = lo + i
         status, markers = c.status[row], c.print_markers[row]
         finish = c.symbol_hash[c.finish_reason[row]]
         tells = 0
         if markers & _THINKING:
-            tells |= _TELL_THINKING
+            tells |= _ASKS_THINKING
         if c.logprobs[row] == 1:
-            tells |= _TELL_LOGPROBS
+            tells |= _ASKS_LOGPROBS
         if markers & _MATERIAL:
-            tells |= _TELL_MATERIAL
+            tells |= _ASKS_MATERIAL
         if c.choice_count[row] > 1:
-            tells |= _TELL_CHOICES
+            tells |= _CHOICES
         if status == 429:
-            tells |= _TELL_LIMITED
+            tells |= _LIMITED
         elif status >= 400:
-            tells |= _TELL_FAILED
-        if finish in (_REFUSAL, _FILTERED):
-            tells |= _TELL_REFUSED
+            tells |= _FAILED
+        if finish in (_WAS_REFUSED, _WAS_FILTERED):
+            tells |= _REFUSED
         if 0 <= c.max_tokens[row] <= 1:
-            tells |= _TELL_TINY
+            tells |= _TINY
         if c.symbol_hash[c.operation[row]] == _LIST_MODELS:
-            tells |= _TELL_LISTS
+            tells |= _LISTS
         if c.output_tokens[row] >= LONG_TOKENS:
-            tells |= _TELL_LONG
+            tells |= _LONG
         found[i] = tells
 
 

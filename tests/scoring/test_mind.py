@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from tests.scoring.conftest import MakeRequests, Play, Population
 
 
-def test_a_fresh_mind_is_a_few_bytes_and_watches() -> None:
-    """An unseen account costs next to nothing and has its first requests watched."""
+def test_a_fresh_mind_is_a_few_bytes_and_does_not_watch() -> None:
+    """An unseen account costs next to nothing; it is watched from a block before its first look on."""
     mind = Mind.fresh()
     assert len(mind.pack()) < 64
-    assert mind.watch
+    assert not mind.watch
     assert (mind.risk, mind.deadline_ms) == (0.0, 0)
 
 

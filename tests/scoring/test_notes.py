@@ -43,7 +43,7 @@ def test_tells_are_read_from_the_fields(requests: MakeRequests) -> None:
         output_tokens=[-1] * 10 + [1_000, 999],
     )
     expected = [Tell.THINKING, Tell.MATERIAL, Tell.LOGPROBS, Tell.CHOICES, Tell.LIMITED, Tell.FAILED, Tell.REFUSED, Tell.REFUSED]
-    assert [rows.tells(row) for row in range(12)] == [*expected, Tell.TINY, Tell.LISTS, Tell.LONG, 0]
+    assert rows.tells(range(12)) == [*expected, Tell.TINY, Tell.LISTS, Tell.LONG, 0]
 
 
 def test_catalogues_of_tells_are_complete() -> None:
