@@ -357,10 +357,12 @@ class Book:
             yield from self._pack_some(slots[lo : lo + PACKED_TOGETHER])
 
     def _pack_some(self, slots: list[int]) -> list[tuple[bytes, int]]:
-        rows = self._rows[slots]
         packed = _bytes(self._rows)[slots].tobytes()
         size = ROW.itemsize
-        due = [_due_ms(self._minds[slot].deadline_ms, block_ms) for slot, block_ms in zip(slots, _block_ends_ms(rows), strict=True)]
+        due = [
+            _due_ms(self._minds[slot].deadline_ms, block_ms)
+            for slot, block_ms in zip(slots, _block_ends_ms(self._rows, slots), strict=True)
+        ]
         parts = zip(slots, range(0, len(packed), size), self._rollups.pack(slots), due, strict=True)
         return [
             (encode_state(AccountRecord(STATE_VERSION, packed[at : at + size], self._minds[slot].pack(), epoch, cells, due_ms)), due_ms)
@@ -551,11 +553,11 @@ def _bytes(rows: NDArray[np.void]) -> NDArray[np.uint8]:
     return rows.view(np.uint8).reshape(len(rows), ROW.itemsize)
 
 
-def _block_ends_ms(rows: NDArray[np.void]) -> list[int]:
-    """Event time at which the clock closes each account's open block, 0: none is open."""
-    hour = rows["block_hour"].astype(np.int64) + 1
-    end = np.where(rows["block_requests"] >= MIN_BLOCK, hour, -(-hour // DAY_HOURS) * DAY_HOURS)
-    ends: list[int] = np.where(rows["block_requests"] > 0, HOUR_MS * end, 0).tolist()
+def _block_ends_ms(rows: NDArray[np.void], slots: list[int]) -> list[int]:
+    """Event time at which the clock closes the open block of each slot, 0: none is open."""
+    hour, requests = rows["block_hour"][slots].astype(np.int64) + 1, rows["block_requests"][slots]
+    end = np.where(requests >= MIN_BLOCK, hour, -(-hour // DAY_HOURS) * DAY_HOURS)
+    ends: list[int] = np.where(requests > 0, HOUR_MS * end, 0).tolist()
     return ends
 
 

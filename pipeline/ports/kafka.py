@@ -9,6 +9,8 @@ records of the same queue may already have been written past the hole.
 
 from __future__ import annotations
 
+import functools
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -76,20 +78,15 @@ class KafkaProducer:
         on_ack: Callable[[int, int], None] | None = None,
     ) -> None:
         """See `ports.broker.Producer.send`."""
-
-        def delivered(err: ck.KafkaError | None, message: ck.Message) -> None:
-            if err is not None:
-                self._failure = self._failure or error_of(err, f"record for {topic}[{message.partition()}] not delivered")
-            elif on_ack is not None and self._failure is None:
-                on_ack(message.partition() or 0, message.offset() or 0)
-
-        deadline = time.monotonic() + _QUEUE_S
+        delivered = self._delivered if on_ack is None else functools.partial(self._delivered, on_ack=on_ack)
         where = _ANY_PARTITION if partition is None else partition
+        deadline = math.inf
         while True:
             client = self._client()
             try:
                 client.produce(topic, value, key, where, delivered, timestamp=timestamp_ms or 0)  # 0: now
             except BufferError:
+                deadline = min(deadline, time.monotonic() + _QUEUE_S)
                 if time.monotonic() > deadline:
                     raise UnavailableError(f"Kafka: queue for {topic} stays full: the broker takes nothing") from None
                 client.poll(0.05)
@@ -97,6 +94,12 @@ class KafkaProducer:
                 self._failure = error_of(cause_of(err), f"record for {topic} not queued")
             else:
                 return
+
+    def _delivered(self, err: ck.KafkaError | None, message: ck.Message, on_ack: Callable[[int, int], None] | None = None) -> None:
+        if err is not None:
+            self._failure = self._failure or error_of(err, f"record for {message.topic()}[{message.partition()}] not delivered")
+        elif on_ack is not None and self._failure is None:
+            on_ack(message.partition() or 0, message.offset() or 0)
 
     def poll(self, timeout_s: float = 0.0) -> None:
         """See `ports.broker.Producer.poll`."""
