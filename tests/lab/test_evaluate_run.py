@@ -18,6 +18,7 @@ from pipeline.lab.evaluate.ledger import append, entry
 from pipeline.lab.evaluate.mmd import Reference, unit
 from pipeline.lab.evaluate.page import page as render
 from pipeline.lab.evaluate.probe import auc, probe_auc
+from pipeline.lab.evaluate.run import source_digest
 from pipeline.lab.evaluate.workloads import workload
 
 
@@ -59,6 +60,19 @@ def test_another_budget_is_another_result(smoke: tuple[Path, dict[str, Any]]) ->
     assert outcome.fresh == 1
     assert {"stillwatch@10", "stillwatch@1"} <= set(figures["workloads"]["smoke"]["detectors"])
     play(order(smoke[0]), lambda *_: None)
+
+
+def test_what_was_taught_is_a_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """New trees or a new prior play everything again."""
+    import pipeline  # noqa: PLC0415 - to point it elsewhere
+
+    (tmp_path / "scoring").mkdir()
+    monkeypatch.setattr(pipeline, "__file__", str(tmp_path / "__init__.py"))
+    digests = set()
+    for name, content in (("judge.py", b"1"), ("taught.npz", b"1"), ("taught.npz", b"2"), ("prior.json", b"1"), ("note.txt", b"1")):
+        (tmp_path / "scoring" / name).write_bytes(content)
+        digests.add(source_digest())
+    assert len(digests) == 4
 
 
 def test_a_time_limit_leaves_shards_for_the_next_run(tmp_path: Path) -> None:

@@ -39,6 +39,37 @@ def _line(detector: str, false: dict[str, Any], recall: dict[str, Any]) -> list[
     ]
 
 
+def ablation_closing(found: dict[str, Any]) -> str:
+    """Table of an ablation → text: everything first, then what is missed most."""
+    parts = [found["note"]]
+    head = ("off", "", "false/1000 days (95 %)", "recall ≥150", "50–150", "delay s≥.5", "s 25–50 %", "lost", "gained")
+    for name, w in found["workloads"].items():
+        rows = []
+        for r in by_reliance(w["rows"]):
+            false = r["false"] or {}
+            rows.append(
+                [
+                    r["off"],
+                    r["what"],
+                    f"{_num(false.get('per_1000'))} ({_num(false.get('low'))}–{_num(false.get('high'))})",
+                    *(_num(r["recall"].get(b, {}).get("macro")) for b in _BANDS[:2]),
+                    *(_num(r["delay"].get(s)) for s in ("share ≥ 50 %", "share 25–50 %")),
+                    str(r["lost"]),
+                    str(r["gained"]),
+                ]
+            )
+        counts = f"{w['shards']} populations, {w['account_days']:,} benign account-days, {w['attacks']} attacks"
+        parts.append(f"\n{name}: {counts}\n{_aligned(head, rows)}")
+    return "\n".join(parts)
+
+
+def by_reliance(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of an ablation for the reader: nothing off, then layers and families by attacks lost less gained, then by false alerts."""
+    return sorted(
+        rows, key=lambda r: (r["what"] != "", r["what"] != "layer", r["gained"] - r["lost"], -(r["false"] or {}).get("per_1000", 0.0))
+    )
+
+
 def windows_closing(found: dict[str, Any]) -> str:
     """Figures of the windows → text."""
     lines = [found["note"]]
