@@ -18,6 +18,7 @@ from pipeline.lab.evaluate.ledger import append, entry
 from pipeline.lab.evaluate.mmd import Reference, unit
 from pipeline.lab.evaluate.page import page as render
 from pipeline.lab.evaluate.probe import auc, probe_auc
+from pipeline.lab.evaluate.protocol import surprise
 from pipeline.lab.evaluate.run import source_digest
 from pipeline.lab.evaluate.workloads import workload
 
@@ -142,6 +143,18 @@ def test_windows_show_what_a_global_reference_does() -> None:
     assert ours["tpr"]["50%"] > 0.9
     assert globe["fpr_by_group"]["one language: ru"] > 0.8
     assert set(found["sizes"]["100"]["windows_per_group"]) == set(groups)
+
+
+def test_a_window_is_as_surprising_with_few_directions_as_with_many() -> None:
+    """Ratios of variances by chance exceed a normal quantile as often as they should, whatever the degrees of freedom."""
+    rng = np.random.default_rng(0)
+    for above in (4.0, 30.0, 150.0):
+        below = 39.0 * above
+        ratios = rng.f(above, below, 40_000)
+        found = np.array([surprise(r, above, below) for r in ratios.tolist()])
+        assert abs(found.mean()) < 0.05
+        for quantile, share in ((1.645, 0.05), (2.878, 0.002)):
+            assert 0.6 * share < (found > quantile).mean() < 1.5 * share
 
 
 def test_mmd_is_near_zero_between_likes_and_large_between_strangers() -> None:
