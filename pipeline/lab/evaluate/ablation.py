@@ -166,8 +166,8 @@ def reliance(figures: dict[str, Any], results: Sequence[ShardResult]) -> dict[st
     budget = float(figures["budgets"][0])
     found: dict[str, Any] = {"context": figures["context"], "budget": budget, "note": NOTE, "workloads": {}}
     for name, workload in figures["workloads"].items():
-        mine = [u.row for u in attacks(units_of(r for r in results if r.workload == name))]
         whole = column_of(EVERYTHING, budget)
+        mine = [u.row for u in attacks(units_of(r for r in results if r.workload == name)) if whole in u.row.hits]
         rows = []
         for v in variants():
             column = column_of(v.name, budget)
