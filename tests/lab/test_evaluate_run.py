@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from pipeline.base.errors import SettingsError
 from pipeline.cli import evaluate as verb
-from pipeline.lab.evaluate import Order, Split, WindowOrder, encode_figures, page, play, read_run, windows
+from pipeline.lab.evaluate import Order, Split, WindowOrder, closing, encode_figures, page, play, read_run, windows
 from pipeline.lab.evaluate.ledger import append, entry
 from pipeline.lab.evaluate.mmd import Reference, unit
 from pipeline.lab.evaluate.page import page as render
@@ -165,6 +165,16 @@ def test_mmd_is_near_zero_between_likes_and_large_between_strangers() -> None:
     reference = Reference(here[:400], 200, rng)
     assert abs(reference.statistic(here[400:])) < 0.01
     assert reference.statistic(there) > 0.05
+
+
+def test_a_probe_of_too_few_accounts_is_undecided_not_failed(smoke: tuple[Path, dict[str, Any]]) -> None:
+    """Fewer than thirty of a class prove nothing; text and page say so."""
+    found = orjson.loads(encode_figures(smoke[1]))
+    probe = {"accounts": 12, "auc": None, "auc_allowed": 0.55, "single": {"pace": 0.93}, "single_allowed": 0.9}
+    for passed, word in ((None, "ndecided"), (False, "failed"), (True, "passed")):
+        found["workloads"]["smoke"]["probe"] = {**probe, "passed": passed}
+        assert word in closing(found).lower()
+        assert word in page(found).lower()
 
 
 def test_areas_under_the_curve() -> None:

@@ -22,7 +22,7 @@ def _workload(name: str, found: dict[str, Any]) -> str:
     parts = [f"{name}: {counts}", _aligned(head, rows)]
     if p := found["probe"]:
         top = ", ".join(f"{n} {v}" for n, v in list(p["single"].items())[:3])
-        verdict = "passed" if p["passed"] else "FAILED"
+        verdict = {True: "passed", False: "FAILED", None: "undecided, too few accounts"}[p["passed"]]
         parts.append(f"generator probe {verdict}: AUC {_num(p['auc'])} on {p['accounts']} accounts; highest single features {top}")
     return "\n".join(parts)
 

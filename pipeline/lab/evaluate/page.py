@@ -190,7 +190,11 @@ def _probe(found: dict[str, Any] | None) -> str:
     if found is None:
         return ""
     worst = ", ".join(f"{escape(n)} {v}" for n, v in list(found["single"].items())[:6])
-    verdict = _span("good", "Passed") if found["passed"] else _span("bad", "Failed: doubt results on this workload")
+    verdict = {
+        True: _span("good", "Passed"),
+        False: _span("bad", "Failed: doubt results on this workload"),
+        None: "Undecided: too few attackers or controls for the classifier",
+    }[found["passed"]]
     return (
         f"<h3>Does the generator give itself away?</h3><p>{verdict}. Classifier on what no attacker must alter: AUC {_num(found['auc'])} "
         f"(allowed {found['auc_allowed']}) on {found['accounts']:,} accounts. "
