@@ -18,6 +18,7 @@ from pipeline import __version__
 from pipeline.base.errors import StillwatchError
 from pipeline.base.settings import load_settings
 from pipeline.cli.check import Check, Status, line
+from pipeline.cli.expecting import expectation
 from pipeline.cli.risks import host_port, risks
 from pipeline.ports.addresses import networks, refusal
 from pipeline.ports.clickhouse import Admin, Limits, Reader
@@ -45,8 +46,9 @@ def doctor(
     dev: Annotated[bool, typer.Option("--dev", help="One broker is meant: replication 1 is fine.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per check and line.")] = False,
 ) -> None:
-    """Check Kafka, its topics and groups, ClickHouse and its schema, webhooks, and settings that are risky.
+    """Check Kafka, its topics and groups, ClickHouse and its schema, webhooks, and risky settings.
 
+    Says what the alert budget amounts to at the accounts that are active here.
     ✓ is fine, ! works but deserves a look, ✗ is wrong and comes with the next step. Nothing is changed and nothing is
     sent. Exit status 1 when anything is wrong.
     """
@@ -65,6 +67,7 @@ def checks(settings: Settings, *, dev: bool) -> Iterator[Check]:
     yield from risks(settings, dev=dev)
     yield from _kafka(settings, dev=dev)
     yield from _clickhouse(settings)
+    yield expectation(settings)
     for endpoint in settings.deliver.webhooks:
         yield _webhook(endpoint)
 

@@ -20,10 +20,12 @@ from pipeline.lab.evaluate import (
     Order,
     Split,
     WindowOrder,
+    ablation_closing,
     closing,
     encode_figures,
     page,
     play,
+    play_ablation,
     read_run,
     record,
     windows_closing,
@@ -44,6 +46,7 @@ def register(app: typer.Typer) -> None:
     evaluate.command("report")(report)
     evaluate.command("list")(list_)
     evaluate.command("windows")(windows)
+    evaluate.command("ablate")(ablate)
     app.add_typer(evaluate, name="evaluate")
 
 
@@ -143,10 +146,62 @@ def windows(
     _err.print(f"{out / 'windows.json'} written; `evaluate report` shows it beside the rest")
 
 
+def ablate(
+    workload: Annotated[
+        list[str] | None, typer.Option("--workload", "-w", help="Permanent id (`evaluate list`); repeat for several. Default: standard.")
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Which half to play; a look at the judge half is recorded.")] = Split.TUNE,
+    budget: Annotated[float, typer.Option("--budget", "-b", help="alert_budget to run with.")] = 1.0,
+    data: Annotated[Path | None, typer.Option(help="Folder with the public data sets; without it the parametric generator plays.")] = None,
+    out: Annotated[Path, typer.Option(help="Results; a second run takes up what is there and still holds.")] = _OUT,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    shards: Annotated[int, typer.Option(min=0, help="At most so many populations of each workload; 0: all.")] = 0,
+    minutes: Annotated[float, typer.Option(min=0, help="Begin no new population after so long; 0: no limit.")] = 0.0,
+) -> None:
+    """Turn each feature family and each layer off in turn, on the same populations, and show what is missed.
+
+    Nothing is taught or calibrated anew, so this measures what the detector relies on, not what a family is worth: taught
+    without it, the ensembles would lean on its neighbours. Each population is played once and judged some forty times.
+
+    Examples:
+      stillwatch evaluate ablate --workload smoke
+
+      stillwatch evaluate ablate --data DIR --shards 4
+    """
+    if budget <= 0:
+        raise SettingsError(f"--budget {budget:g}: allowed is more than 0")
+    order = Order(
+        out=out / "ablation",
+        workloads=tuple(workload or ("standard",)),
+        split=split,
+        budgets=(budget,),
+        data=data,
+        jobs=jobs,
+        teach=False,
+        raw=False,
+        forests=False,
+        shards=shards,
+        minutes=minutes,
+        ablate=True,
+    )
+    with _progress() as tell:
+        table, figures, outcome = play_ablation(order, tell)
+    (out / "ablation.json").write_bytes(encode_figures(table))
+    (out / "ablation.html").write_text(page({**figures, "workloads": {}, "ablation": table}), encoding="utf-8")
+    typer.echo(ablation_closing(table))
+    _err.print(f"{out / 'ablation.html'} and {out / 'ablation.json'} written; `evaluate report` shows the table beside the rest")
+    if outcome.skipped:
+        _err.print(f"{outcome.skipped} populations left out by --minutes: the same command goes on with them")
+    place = record(order, figures, outcome, datetime.now(UTC).isoformat(timespec="seconds"))
+    if place is not None:
+        _err.print(f"judge run recorded in {place}")
+
+
 def _write(out: Path, figures: dict[str, object]) -> None:
-    kept = out / "windows.json"
-    if kept.is_file():
-        figures = {**figures, "windows": orjson.loads(kept.read_bytes())}
+    for part in ("windows", "ablation"):
+        kept = out / f"{part}.json"
+        if kept.is_file():
+            figures = {**figures, part: orjson.loads(kept.read_bytes())}
     (out / "report.json").write_bytes(encode_figures(figures))
     (out / "report.html").write_text(page(figures), encoding="utf-8")
 

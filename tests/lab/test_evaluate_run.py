@@ -13,11 +13,13 @@ from typer.testing import CliRunner
 
 from pipeline.base.errors import SettingsError
 from pipeline.cli import evaluate as verb
-from pipeline.lab.evaluate import Order, Split, WindowOrder, encode_figures, page, play, read_run, windows
+from pipeline.lab.evaluate import Order, Split, WindowOrder, closing, encode_figures, page, play, read_run, windows
 from pipeline.lab.evaluate.ledger import append, entry
 from pipeline.lab.evaluate.mmd import Reference, unit
 from pipeline.lab.evaluate.page import page as render
 from pipeline.lab.evaluate.probe import auc, probe_auc
+from pipeline.lab.evaluate.protocol import surprise
+from pipeline.lab.evaluate.run import source_digest
 from pipeline.lab.evaluate.workloads import workload
 
 
@@ -59,6 +61,19 @@ def test_another_budget_is_another_result(smoke: tuple[Path, dict[str, Any]]) ->
     assert outcome.fresh == 1
     assert {"stillwatch@10", "stillwatch@1"} <= set(figures["workloads"]["smoke"]["detectors"])
     play(order(smoke[0]), lambda *_: None)
+
+
+def test_what_was_taught_is_a_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """New trees or a new prior play everything again."""
+    import pipeline  # noqa: PLC0415 - to point it elsewhere
+
+    (tmp_path / "scoring").mkdir()
+    monkeypatch.setattr(pipeline, "__file__", str(tmp_path / "__init__.py"))
+    digests = set()
+    for name, content in (("judge.py", b"1"), ("taught.npz", b"1"), ("taught.npz", b"2"), ("prior.json", b"1"), ("note.txt", b"1")):
+        (tmp_path / "scoring" / name).write_bytes(content)
+        digests.add(source_digest())
+    assert len(digests) == 4
 
 
 def test_a_time_limit_leaves_shards_for_the_next_run(tmp_path: Path) -> None:
@@ -130,6 +145,18 @@ def test_windows_show_what_a_global_reference_does() -> None:
     assert set(found["sizes"]["100"]["windows_per_group"]) == set(groups)
 
 
+def test_a_window_is_as_surprising_with_few_directions_as_with_many() -> None:
+    """Ratios of variances by chance exceed a normal quantile as often as they should, whatever the degrees of freedom."""
+    rng = np.random.default_rng(0)
+    for above in (4.0, 30.0, 150.0):
+        below = 39.0 * above
+        ratios = rng.f(above, below, 40_000)
+        found = np.array([surprise(r, above, below) for r in ratios.tolist()])
+        assert abs(found.mean()) < 0.05
+        for quantile, share in ((1.645, 0.05), (2.878, 0.002)):
+            assert 0.6 * share < (found > quantile).mean() < 1.5 * share
+
+
 def test_mmd_is_near_zero_between_likes_and_large_between_strangers() -> None:
     """The unbiased statistic has mean zero under the null."""
     rng = np.random.default_rng(0)
@@ -138,6 +165,16 @@ def test_mmd_is_near_zero_between_likes_and_large_between_strangers() -> None:
     reference = Reference(here[:400], 200, rng)
     assert abs(reference.statistic(here[400:])) < 0.01
     assert reference.statistic(there) > 0.05
+
+
+def test_a_probe_of_too_few_accounts_is_undecided_not_failed(smoke: tuple[Path, dict[str, Any]]) -> None:
+    """Fewer than thirty of a class prove nothing; text and page say so."""
+    found = orjson.loads(encode_figures(smoke[1]))
+    probe = {"accounts": 12, "auc": None, "auc_allowed": 0.55, "single": {"pace": 0.93}, "single_allowed": 0.9}
+    for passed, word in ((None, "ndecided"), (False, "failed"), (True, "passed")):
+        found["workloads"]["smoke"]["probe"] = {**probe, "passed": passed}
+        assert word in closing(found).lower()
+        assert word in page(found).lower()
 
 
 def test_areas_under_the_curve() -> None:

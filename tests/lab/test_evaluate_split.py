@@ -75,6 +75,19 @@ def test_archetypes_cover_what_was_promised() -> None:
     assert kinds <= {k for b in BENIGN.values() for k in b.twin_of}
 
 
+def test_no_workload_shows_the_tune_half_what_is_for_the_judge_only() -> None:
+    """Whatever a workload names; as many attacks play as it says, and the judge half plays what it names."""
+    for w in WORKLOADS.values():
+        tune, judge = w.plan(Split.TUNE), w.plan(Split.JUDGE)
+        if w.shards[0]:
+            assert not [n for n in tune.attacks if ATTACKS[n].judge_only], w.id
+            assert not [n for n in tune.benign if BENIGN[n].judge_only], w.id
+        if w.attacks is not None:
+            assert judge.attacks == w.attacks * w.rounds
+            assert len(tune.attacks) in (len(judge.attacks), 0)
+    assert len(WORKLOADS["contamination.20"].plan(Split.TUNE).attacks) == 95
+
+
 def test_texts_do_not_tell_who_is_who(shards: dict[Split, Shard]) -> None:
     """Four benign archetypes and more use only extraction-like texts, two attacks and more only people's."""
     kinds = {g.name: g.kind for g in load_parametric().groups}

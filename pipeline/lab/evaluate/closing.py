@@ -22,7 +22,7 @@ def _workload(name: str, found: dict[str, Any]) -> str:
     parts = [f"{name}: {counts}", _aligned(head, rows)]
     if p := found["probe"]:
         top = ", ".join(f"{n} {v}" for n, v in list(p["single"].items())[:3])
-        verdict = "passed" if p["passed"] else "FAILED"
+        verdict = {True: "passed", False: "FAILED", None: "undecided, too few accounts"}[p["passed"]]
         parts.append(f"generator probe {verdict}: AUC {_num(p['auc'])} on {p['accounts']} accounts; highest single features {top}")
     return "\n".join(parts)
 
@@ -37,6 +37,37 @@ def _line(detector: str, false: dict[str, Any], recall: dict[str, Any]) -> list[
         _num(recall.get("median_requests_before_alert", {}).get("share ≥ 50 %")),
         _num(recall.get("right_kind")),
     ]
+
+
+def ablation_closing(found: dict[str, Any]) -> str:
+    """Table of an ablation → text: everything first, then what is missed most."""
+    parts = [found["note"]]
+    head = ("off", "", "false/1000 days (95 %)", "recall ≥150", "50–150", "delay s≥.5", "s 25–50 %", "lost", "gained")
+    for name, w in found["workloads"].items():
+        rows = []
+        for r in by_reliance(w["rows"]):
+            false = r["false"] or {}
+            rows.append(
+                [
+                    r["off"],
+                    r["what"],
+                    f"{_num(false.get('per_1000'))} ({_num(false.get('low'))}–{_num(false.get('high'))})",
+                    *(_num(r["recall"].get(b, {}).get("macro")) for b in _BANDS[:2]),
+                    *(_num(r["delay"].get(s)) for s in ("share ≥ 50 %", "share 25–50 %")),
+                    str(r["lost"]),
+                    str(r["gained"]),
+                ]
+            )
+        counts = f"{w['shards']} populations, {w['account_days']:,} benign account-days, {w['attacks']} attacks"
+        parts.append(f"\n{name}: {counts}\n{_aligned(head, rows)}")
+    return "\n".join(parts)
+
+
+def by_reliance(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of an ablation for the reader: nothing off, then layers and families by attacks lost less gained, then by false alerts."""
+    return sorted(
+        rows, key=lambda r: (r["what"] != "", r["what"] != "layer", r["gained"] - r["lost"], -(r["false"] or {}).get("per_1000", 0.0))
+    )
 
 
 def windows_closing(found: dict[str, Any]) -> str:

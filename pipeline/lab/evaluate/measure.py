@@ -114,6 +114,29 @@ def measure(shard: Shard, bench: Bench, key: str, data: str) -> ShardResult:
     )
 
 
+def measure_episodes(shard: Shard, found: dict[str, list[Episode]], key: str, data: str) -> ShardResult:
+    """Count what variants of our detector found, by name of the column; the false alerts of the first are told by name."""
+    begun = time.perf_counter()
+    drafts = [_Draft({}, {}, {}, {}) for _ in shard.accounts]
+    hostile = attacked(shard)
+    for name, mine in found.items():
+        _count_episodes(shard, name, mine, hostile, drafts)
+    first = next(iter(found))
+    days = active_days(shard)
+    return ShardResult(
+        key=key,
+        workload=shard.workload,
+        split=shard.split,
+        number=shard.number,
+        data=data,
+        weather=list(shard.weather),
+        events=len(shard.events),
+        rows=[_row(shard, account, int(days[i]), drafts[i]) for i, account in enumerate(shard.accounts)],
+        raised=_named(shard, first, found[first])[:_MOST_RAISED],
+        seconds=time.perf_counter() - begun,
+    )
+
+
 def _row(shard: Shard, account: Account, days: int, draft: _Draft) -> Row:
     truth = account.truth
     return Row(

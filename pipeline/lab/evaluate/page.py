@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from pipeline.lab.evaluate.closing import by_reliance
 from pipeline.lab.evaluate.svg import Series, bars, curves
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ _TWIN_LIMIT = 5.0
 """False alerts per 1,000 account-days that no benign archetype may exceed."""
 _WORST_RECALL = 0.85
 _FALSE_CAPTION = "False alerts per 1,000 account-days by benign archetype, grey: exact upper bound of independent days, line: 5."
+_LOST_MUCH = 0.05
+_LOST_CAPTION = "Share of all attacks that are caught with everything and missed without; line: one in twenty."
 _CURVE_CAPTION = "Recall over n·s² (attack requests × share²); Wilson intervals on our own line, the oracle dashed."
 
 
@@ -37,6 +40,8 @@ def page(figures: dict[str, Any]) -> str:
     body += [_workload(name, found, figures["budgets"]) for name, found in figures["workloads"].items()]
     if windows := figures.get("windows"):
         body.append(_windows(windows))
+    if ablation := figures.get("ablation"):
+        body.append(_ablation(ablation))
     head = f"<meta charset=utf-8><title>Stillwatch evaluation</title><style>{_STYLE}</style>"
     return f"<!doctype html><html lang=en><head>{head}</head><body>{''.join(body)}</body></html>\n"
 
@@ -185,7 +190,11 @@ def _probe(found: dict[str, Any] | None) -> str:
     if found is None:
         return ""
     worst = ", ".join(f"{escape(n)} {v}" for n, v in list(found["single"].items())[:6])
-    verdict = _span("good", "Passed") if found["passed"] else _span("bad", "Failed: doubt results on this workload")
+    verdict = {
+        True: _span("good", "Passed"),
+        False: _span("bad", "Failed: doubt results on this workload"),
+        None: "Undecided: too few attackers or controls for the classifier",
+    }[found["passed"]]
     return (
         f"<h3>Does the generator give itself away?</h3><p>{verdict}. Classifier on what no attacker must alter: AUC {_num(found['auc'])} "
         f"(allowed {found['auc_allowed']}) on {found['accounts']:,} accounts. "
@@ -223,4 +232,45 @@ def _windows(found: dict[str, Any]) -> str:
         ]
         folded = _folded("False positives by benign group", _table(("benign group", "windows", *statistics), groups))
         parts.append(f"<h3>{escape(size)} prompts</h3>{_table(head, rows)}{folded}")
+    return "".join(parts)
+
+
+# ---- ablation
+
+
+def _ablation(found: dict[str, Any]) -> str:
+    context = " · ".join(f"{escape(str(k))}: {escape(str(v))}" for k, v in sorted(found["context"].items()))
+    parts = [f"<h2>What it leans on: one thing off at a time</h2><p class=note>{escape(found['note'])}<br>{context}</p>"]
+    head = (
+        "off", "", "false alerts per 1,000 days (95 %)", "macro recall n·s² ≥ 150", "50–150",
+        "median attack requests before alert, share ≥ 50 %", "25–50 %", "attacks lost", "gained", "what it is",
+    )  # fmt: skip
+    for name, w in found["workloads"].items():
+        ranked = by_reliance(w["rows"])
+        rows, points = [], []
+        for r in ranked:
+            false = r["false"] or {}
+            verdict = "bad" if false.get("high", 0.0) > 1.5 * found["budget"] else "good"
+            between = _span("note", f"{_num(false.get('low'))}–{_num(false.get('high'))}")
+            strong = r["recall"].get(_STRONG, {})
+            cells = [
+                escape(r["off"]),
+                escape(r["what"]),
+                f"{_span(verdict, _num(false.get('per_1000')))} {between}",
+                _num(strong.get("macro")),
+                _num(r["recall"].get("50–150", {}).get("macro")),
+                _num(r["delay"].get("share ≥ 50 %")),
+                _num(r["delay"].get("share 25–50 %")),
+                str(r["lost"]),
+                str(r["gained"]),
+                _span("note", escape(r["meaning"])),
+            ]
+            rows.append(_row(cells, ours=not r["what"]))
+            if r["what"]:
+                points.append((r["off"], r["lost"] / max(w["attacks"], 1), r["lost"] / max(w["attacks"], 1)))
+        parts.append(
+            f"<h3>{escape(name)}</h3><p>{w['shards']} populations, {w['account_days']:,} benign active account-days, "
+            f"{w['attacks']} attacks.</p>{_table(head, rows)}"
+        )
+        parts.append(_figure(bars(points, _LOST_MUCH, "Attacks lost"), _LOST_CAPTION))
     return "".join(parts)

@@ -5,15 +5,19 @@ own past (ours, and MMD against the own past) or with one global benign referenc
 does to one-language and one-topic customers is the point of the table.
 
 Ours is `stillwatch, running means`: the squared distance between the window's mean sketch and the own mean, over what the own
-blocks' scatter lets one expect. It needs a running mean and one number per account; the product keeps it per block of 25 prompts
-(feature `mean_shift`) and over the last few hundred (`recent_shift`).
+blocks' scatter lets one expect, as a normal quantile. How far that ratio strays by chance depends on in how many directions the
+customer's prompts vary: hundreds for a chat product, a handful where a few passages come again and again. The blocks' distances tell
+(Satterthwaite, 1946), so a running mean and two numbers per account are enough. The product keeps the ratio per block of 25
+prompts (feature `mean_shift`) and over the last few hundred (`recent_shift`), with one number: not the directions.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -42,11 +46,14 @@ _PAST = 1_000
 _PER_CUSTOMER = 5
 _MMD_EVERY = {100: 5, 200: 5, 1_500: 20}
 """MMD is slow: it sees one customer in so many."""
-_LEVEL = 0.995
-"""Quantile of benign tune windows at which our bar stands (.5 % by design)."""
+_LEVEL = 0.998
+"""Quantile of the other half's benign windows at which our bar stands (.2 % by design)."""
 _MMD_LEVEL = 0.95
-_LEAST_EFFECT = 0.004
+_LEAST_EFFECT = 0.002
 """Squared distance beyond the expected one, below which a window is not different enough to matter (unit sketches)."""
+_DIRECTIONS = (2.0, 200.0)
+"""Fewest and most directions that a customer's prompts are taken to vary in."""
+_NOTHING = -9.0
 _STATISTICS = ("stillwatch, running means", "mmd, own past", "mmd, global reference")
 
 
@@ -172,8 +179,14 @@ def _draw(task: _Task, marginals: Marginals) -> _Windows:
     return _Windows(np.stack(past), np.stack(windows), scribe.finish().prints)
 
 
+@cache
+def _marginals(data: Path | None) -> Marginals:
+    """Read once per process."""
+    return marginals_of(data)
+
+
 def _score(data: Path | None, task: _Task) -> _Scored:
-    marginals = marginals_of(data)
+    marginals = _marginals(data)
     drawn = _draw(task, marginals)
     rng = generator(515, 1, task.size)
     globe = Reference(_global(marginals, task.split), task.size, rng)
@@ -188,17 +201,26 @@ def _score(data: Path | None, task: _Task) -> _Scored:
 
 
 def _running_means(drawn: _Windows) -> list[float]:
-    """Squared distance of each window's mean to the own mean, in units of the expected; 0 below the least effect."""
+    """How far each window's mean is from the own mean, as a normal quantile; `_NOTHING` below the least effect."""
     found = []
     for past, windows in zip(drawn.past, drawn.windows, strict=True):
         blocks = unit(drawn.prints["sketch"][past]).reshape(_PAST // BLOCK_REQUESTS, BLOCK_REQUESTS, -1).mean(axis=1)
         mean = blocks.mean(axis=0)
-        scatter = float(((blocks - mean) ** 2).sum()) / (len(blocks) - 1)
+        distances = ((blocks - mean) ** 2).sum(axis=1, dtype=np.float64)
+        scatter = float(distances.sum()) / (len(blocks) - 1)
+        directions = float(np.clip(2.0 * distances.mean() ** 2 / max(distances.var(ddof=1), 1e-12), *_DIRECTIONS))
         for window in windows:
             away = float(((unit(drawn.prints["sketch"][window]).mean(axis=0) - mean) ** 2).sum())
             expected = scatter * (BLOCK_REQUESTS / len(window) + 1.0 / len(blocks))
-            found.append(away / expected if away - expected >= _LEAST_EFFECT else 0.0)
+            far = away - expected >= _LEAST_EFFECT
+            found.append(surprise(away / expected, directions, directions * (len(blocks) - 1)) if far else _NOTHING)
     return found
+
+
+def surprise(ratio: float, above: float, below: float) -> float:
+    """Normal quantile of a ratio of variances with so many degrees of freedom (Paulson, 1942, on Wilson and Hilferty)."""
+    a, b, root = 2.0 / (9.0 * above), 2.0 / (9.0 * below), float(np.cbrt(ratio))
+    return ((1.0 - b) * root - (1.0 - a)) / float(np.sqrt(b * root * root + a))
 
 
 def _global(marginals: Marginals, split: Split) -> NDArray[np.float32]:
@@ -266,6 +288,8 @@ def _figures(order: WindowOrder, other: Split, size: int, done: dict[_Task, _Sco
         bar = float(
             np.quantile(np.concatenate([_values(s, name) for s in lessons]), _LEVEL if name.startswith("stillwatch") else _MMD_LEVEL)
         )
+        if name.startswith("stillwatch"):  # few windows cannot take it below what chance alone would reach
+            bar = max(bar, NormalDist().inv_cdf(_LEVEL))
         by_group = {
             s.task.name: tidy(float((_values(s, name) > bar).mean())) for s in mine if s.task.split == order.split and s.task.share == 0
         }

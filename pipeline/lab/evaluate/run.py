@@ -17,6 +17,7 @@ import orjson
 import pipeline
 from pipeline.base.errors import SettingsError
 from pipeline.base.settings import DetectSettings
+from pipeline.lab.evaluate.ablation import ablate
 from pipeline.lab.evaluate.measure import Bench, measure
 from pipeline.lab.evaluate.oracle import Sample, sample_blocks
 from pipeline.lab.evaluate.parametric import load_parametric
@@ -36,6 +37,7 @@ _TAUGHT_SEED = 1
 _RAW_EVERY = 4
 """Populations of which one also plays with cooldown off."""
 _ROOMS = ("base", "events", "intake", "features", "detectors", "scoring", "accounts", "campaigns", "lab/evaluate", "lab/simulate")
+_SOURCES = frozenset({".py", ".npz", ".json"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Order:
         forests: the slow baselines too.
         shards: so many of each workload at most; 0: as the workload says.
         minutes: no new shard starts after so long; 0: no limit.
+        ablate: instead of all that, our detector with each part off in turn (first budget).
     """
 
     out: Path
@@ -62,6 +65,7 @@ class Order:
     forests: bool = True
     shards: int = 0
     minutes: float = 0.0
+    ablate: bool = False
 
 
 class Task(NamedTuple):
@@ -94,11 +98,11 @@ class Outcome:
 
 
 def source_digest() -> str:
-    """Digest of the sources that results depend on."""
+    """Digest of the sources that results depend on, what was taught among them."""
     root = Path(pipeline.__file__).parent
     digest = hashlib.sha256()
     for room in _ROOMS:
-        for file in sorted((root / room).rglob("*.py")):
+        for file in sorted(f for f in (root / room).rglob("*") if f.suffix in _SOURCES):
             digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -131,6 +135,7 @@ def _key(order: Order, task: Task, sources: str) -> str:
         "data": _data_digest(order.data),
         "teach": order.teach,
         "forests": order.forests,
+        "ablate": order.ablate,
     }
     return hashlib.sha256(orjson.dumps(what, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
@@ -153,7 +158,12 @@ def _play(task: Task, key: str) -> bytes:
     """Build and measure one shard; taught ones leave their training blocks beside the result."""
     order = _Worker.order
     chosen = workload(task.workload)
+    begun = time.perf_counter()
     shard = chosen.build(marginals_of(order.data), task.split, task.number)
+    data = "real" if order.data else "parametric"
+    if order.ablate:
+        result = ablate(shard, order.budgets[0], key, data)
+        return encode_result(msgspec.structs.replace(result, seconds=time.perf_counter() - begun))
     settings = {} if task.taught else settings_for(order)
     if task.number % _RAW_EVERY:
         settings = {name: s for name, s in settings.items() if not name.endswith("raw")}
@@ -164,7 +174,7 @@ def _play(task: Task, key: str) -> bytes:
         probe=chosen.probe and not task.taught and order.teach,
         oracle=_Worker.model if not task.taught else None,
     )
-    result = measure(shard, bench, key, "real" if order.data else "parametric")
+    result = measure(shard, bench, key, data)
     if task.taught:
         x, y = sample_blocks(shard, task.number)
         np.savez(order.out / "work" / f"{task.name}.npz", x=x, y=y)
@@ -189,7 +199,7 @@ def run(order: Order, progress: Callable[[str, int, int], None]) -> Outcome:
     marginals = marginals_of(order.data)
     sources = source_digest()
     tasks = _tasks(order, marginals)
-    lessons = [Task(TEACHER, Split.TUNE, n, taught=True) for n in range(_TAUGHT_SHARDS)] if order.teach else []
+    lessons = [Task(TEACHER, Split.TUNE, n, taught=True) for n in range(_TAUGHT_SHARDS)] if order.teach and not order.ablate else []
     outcome = Outcome()
     deadline = time.monotonic() + 60 * order.minutes if order.minutes else None
     total = len(lessons) + len(tasks)

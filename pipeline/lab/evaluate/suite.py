@@ -8,6 +8,7 @@ import msgspec
 import orjson
 
 from pipeline.base.errors import SettingsError
+from pipeline.lab.evaluate.ablation import reliance
 from pipeline.lab.evaluate.ledger import LEDGER, append, checkout, commit, entry
 from pipeline.lab.evaluate.report import figures
 from pipeline.lab.evaluate.results import ShardResult, decode_result
@@ -40,6 +41,12 @@ def play(order: Order, progress: Callable[[str, int, int], None]) -> tuple[dict[
     }
     (order.out / "run.json").write_bytes(orjson.dumps(kept, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2))
     return figures(outcome.results, outcome.taught, order.budgets, context), outcome
+
+
+def play_ablation(order: Order, progress: Callable[[str, int, int], None]) -> tuple[dict[str, Any], dict[str, Any], Outcome]:
+    """Run an order that ablates → its table, its figures, and what the run did."""
+    found, outcome = play(order, progress)
+    return reliance(found, outcome.results), found, outcome
 
 
 def _file(result: ShardResult, kind: str) -> str:

@@ -248,7 +248,7 @@ def _by_archetype(seen: list[tuple[Row, Hit]]) -> dict[str, Any]:
 
 
 def generator_probe(results: Sequence[ShardResult]) -> dict[str, Any] | None:
-    """Whether the generator gives itself away (see `probe`); None when it was not measured."""
+    """Whether the generator gives itself away (see `probe`); None when it was not measured, undecided with too few accounts."""
     probed = [r for r in results if r.probe_y]
     if not probed:
         return None
@@ -264,7 +264,7 @@ def generator_probe(results: Sequence[ShardResult]) -> dict[str, Any] | None:
         "auc_allowed": MOST_AUC,
         "single": {name: tidy(v) for name, v in ranked[:12]},
         "single_allowed": MOST_SINGLE_AUC,
-        "passed": value is not None and value <= MOST_AUC and ranked[0][1] <= MOST_SINGLE_AUC,
+        "passed": None if value is None else value <= MOST_AUC and ranked[0][1] <= MOST_SINGLE_AUC,
     }
 
 

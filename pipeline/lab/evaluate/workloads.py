@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.base.errors import SettingsError
@@ -53,9 +54,11 @@ class Workload(NamedTuple):
         return self.shards[split is Split.JUDGE]
 
     def plan(self, split: Split) -> Plan:
-        """What one shard holds."""
-        names = tuple(a.name for a in ATTACKS.values() if split is Split.JUDGE or not a.judge_only)
-        names = names if self.attacks is None else self.attacks
+        """What one shard holds. Where a workload names attacks that are for the judge only, the tune half plays more of its others."""
+        allowed = tuple(a.name for a in ATTACKS.values() if split is Split.JUDGE or not a.judge_only)
+        names = allowed
+        if self.attacks is not None:
+            names = tuple(islice(cycle([n for n in self.attacks if n in allowed]), len(self.attacks)))
         return Plan(
             ordinary=self.ordinary,
             attacks=names * self.rounds,
@@ -106,11 +109,15 @@ def _shift(kind: str) -> Workload:
 
 
 def _benign(name: str) -> Workload:
-    return Workload(f"benign.{name}", f"{name.replace('_', ' ')} accounts only", (1, 2), ordinary=300, attacks=(), benign=(name,))
+    tune = int(not BENIGN[name].judge_only)
+    return Workload(f"benign.{name}", f"{name.replace('_', ' ')} accounts only", (tune, 2), ordinary=300, attacks=(), benign=(name,))
 
 
 def _attack(name: str) -> Workload:
-    return Workload(f"attack.{name}", f"thirty {name.replace('_', ' ')} attacks with controls", (1, 2), ordinary=300, attacks=(name,) * 30)
+    tune = int(not ATTACKS[name].judge_only)
+    return Workload(
+        f"attack.{name}", f"thirty {name.replace('_', ' ')} attacks with controls", (tune, 2), ordinary=300, attacks=(name,) * 30
+    )
 
 
 def _swap(what: str, meaning: str) -> Workload:
