@@ -233,11 +233,12 @@ def _write_life(row: Row, v: NDArray[np.float64]) -> None:
     v[at.LIFE_ACTIVE_SHARE] = float(row.active_hours) / max(span_hours, 1.0)
     v[at.LIFE_HOURLY_REQUESTS] = math.log(total / float(row.active_hours))
     v[at.LIFE_HOURLY_TOKENS] = math.log1p(float(row.input_tokens + row.output_tokens) / float(row.active_hours))
-    v[at.LIFE_ADDRESSES] = distinct(bits(row.life_addresses[0]) + bits(row.life_addresses[1]), 128.0)
-    v[at.LIFE_NETWORKS] = distinct(bits(row.life_networks), 64.0)
-    v[at.LIFE_AGENTS] = distinct(bits(row.life_agents), 64.0)
-    v[at.LIFE_KEYS] = distinct(bits(row.life_keys), 64.0)
-    v[at.LIFE_MODELS] = distinct(bits(row.life_models), 64.0)
+    addresses = bits(row.life_addresses[0]) + bits(row.life_addresses[1])
+    v[at.LIFE_ADDRESSES] = distinct(addresses, 128.0) if addresses else math.nan
+    v[at.LIFE_NETWORKS] = distinct(bits(row.life_networks), 64.0) if row.life_networks else math.nan
+    v[at.LIFE_AGENTS] = distinct(bits(row.life_agents), 64.0) if row.life_agents else math.nan
+    v[at.LIFE_KEYS] = distinct(bits(row.life_keys), 64.0) if row.life_keys else math.nan
+    v[at.LIFE_MODELS] = distinct(bits(row.life_models), 64.0) if row.life_models else math.nan
 
 
 @inline

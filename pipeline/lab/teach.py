@@ -1,9 +1,10 @@
 """Teach the shipped ensembles and fit the shipped prior: `python -m pipeline.lab.teach` (extra `evaluate`).
 
 Sources are the package's own parametric generator and, with `--data`, workloads composed from public marginals; of each only
-the tune half, so none of the archetypes, tenants, texts, templates and rhythms that the judge half keeps to itself. The bars of the prior
-are counted with trees that were taught on the *other* source: trees flatter what they know, and a bar must hold on what they
-do not. With one source they are counted on populations that the trees did not see.
+the tune half, so none of the archetypes, tenants, texts, templates and rhythms that the judge half keeps to itself. Six of each
+fourteen populations have traits of archetypes crossed (`evaluate.crossing`), so that trees learn traits and not only the named
+choreographies. The bars of the prior are counted with trees that were taught on the *other* source: trees flatter what they
+know, and a bar must hold on what they do not. With one source they are counted on populations that the trees did not see.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from pipeline.base.settings import DetectSettings
 from pipeline.events.alert import Kind
 from pipeline.features.blocks import Blocks
+from pipeline.lab.evaluate.crossing import SIGN
 from pipeline.lab.evaluate.frames import frames
 from pipeline.lab.evaluate.run import marginals_of
 from pipeline.lab.evaluate.split import Split
@@ -39,13 +41,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pipeline.lab.evaluate.table import Shard
+    from pipeline.lab.evaluate.table import Account, Shard
 
 T = TypeVar("T")
-WORKLOAD = "teaching"
+WORKLOADS = {"teaching": 8, "teaching.crossed": 6}
+"""Populations of each, per source."""
 COUNTED = "standard"
 _SAID = 0.1
 """A block or life with a smaller share of attack requests is neither a good example nor a good counterexample."""
+_SEEN = 0.4
+"""Share of the inputs that a split of LEVEL may choose from: what one says of the known archetypes must not hide what others say."""
 _PER_SHARD = 12_000
 """Blocks of benign accounts taken from a population; half as many of attackers."""
 
@@ -81,14 +86,19 @@ def _hostile(shard: Shard, blocks: Blocks) -> NDArray[np.int64]:
     return found
 
 
-def lesson(data: Path | None, number: int) -> Lesson:
+def lesson(data: Path | None, name: str, number: int) -> Lesson:
     """Examples of one population."""
-    shard = workload(WORKLOAD).build(marginals_of(data), Split.TUNE, number)
+    shard = workload(name).build(marginals_of(data), Split.TUNE, number)
     (blocks, _), hostile = shard_history(shard)
+    return examples(blocks, hostile, shard.accounts, number)
+
+
+def examples(blocks: Blocks, hostile: NDArray[np.int64], accounts: list[Account], number: int) -> Lesson:
+    """Examples among these blocks, of which so many requests were an attack's."""
     rng = np.random.default_rng(number)
     share = hostile / blocks.requests
     clear = (blocks.requests >= MIN_REQUESTS) & ((share == 0.0) | (share >= _SAID))
-    weight = 1.0 / np.sqrt(np.bincount(blocks.slot, minlength=len(shard.accounts))[blocks.slot])
+    weight = 1.0 / np.sqrt(np.bincount(blocks.slot, minlength=len(accounts))[blocks.slot])
     chosen = np.concatenate(
         [
             _pick(rng, np.flatnonzero(clear & (share == 0.0)), weight, _PER_SHARD),
@@ -102,8 +112,9 @@ def lesson(data: Path | None, number: int) -> Lesson:
     so_far[by_account] = running - np.concatenate(([0], running))[first]
     life = so_far / np.maximum(blocks.totals[:, 0], 1)
     looks = np.flatnonzero((look_in(blocks.totals[:, 0], blocks.requests) >= 0) & ((life == 0.0) | (life >= _SAID)))
-    attack = chosen[share[chosen] > 0.0]
-    truth = [a.truth for a in shard.accounts]
+    truth = [a.truth for a in accounts]
+    crossed = np.array([SIGN in a.archetype for a in accounts])  # of two kinds, or of neither
+    attack = chosen[(share[chosen] > 0.0) & ~crossed[blocks.slot[chosen]]]
     kinds = np.array([INDEX[Kind(t.kinds[0])] if (t := truth[slot]) else -1 for slot in blocks.slot[attack].tolist()], np.int8)
     v, t = blocks.vector, blocks.totals
     return Lesson(
@@ -120,13 +131,13 @@ def _pick(rng: np.random.Generator, at: NDArray[np.int64], weight: NDArray[np.fl
     return np.sort(rng.choice(at, min(most, at.size), replace=False, p=p))
 
 
-def boost(x: NDArray[np.float32], y: NDArray[np.bool_], iterations: int, leaves: int) -> Trees:
+def boost(x: NDArray[np.float32], y: NDArray[np.bool_], iterations: int, leaves: int, seen: float = 1.0) -> Trees:
     """Gradient-boosted trees (Friedman, 2001) by scikit-learn → arrays."""
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415 - an extra
 
     model = HistGradientBoostingClassifier(
         max_iter=iterations, learning_rate=0.12, max_leaf_nodes=leaves, max_depth=4, min_samples_leaf=60, l2_regularization=5.0,
-        early_stopping=False, random_state=1,
+        max_features=seen, early_stopping=False, random_state=1,
     ).fit(x, y)  # fmt: skip
     return _arrays(model)
 
@@ -154,7 +165,7 @@ def _arrays(model: Any) -> Trees:  # noqa: ANN401 - scikit-learn ships no types
 def teach(lessons: list[Lesson]) -> Taught:
     """The ensembles of these examples."""
     change = boost(np.concatenate([x.change for x in lessons]), np.concatenate([x.change_is for x in lessons]), 100, 12)
-    level = boost(np.concatenate([x.level for x in lessons]), np.concatenate([x.level_is for x in lessons]), 60, 12)
+    level = boost(np.concatenate([x.level for x in lessons]), np.concatenate([x.level_is for x in lessons]), 100, 12, _SEEN)
     rows, kind = np.concatenate([x.kind for x in lessons]), np.concatenate([x.kind_is for x in lessons])
     return Taught(change, level, tuple(boost(rows, kind == i, 30, 8) for i in range(len(KINDS))))
 
@@ -168,19 +179,25 @@ def benign(data: Path | None, number: int) -> History:
     return History(Blocks(*columns), accounts)
 
 
-def main(data: Path | None, taught_on: int, counted_on: int) -> None:
+def main(data: Path | None, counted_on: int) -> None:
     """Write the package's two files; progress on standard error."""
-    folder = Path(__file__).parent.parent / "scoring"
     sources = [None] if data is None else [None, data]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        asked = [pool.submit(lesson, source, number) for source in sources for number in range(taught_on)]
+        asked = [pool.submit(lesson, source, name, n) for source in sources for name, count in WORKLOADS.items() for n in range(count)]
         wanted = [pool.submit(benign, source, number) for source in sources for number in range(counted_on)]
         lessons = [_told(f, f"examples {i} of {len(asked)}") for i, f in enumerate(asked, 1)]
-        taught = teach(lessons)
-        (folder / TAUGHT_FILE).write_bytes(write_taught(taught))
         histories = [_told(f, f"benign population {i} of {len(wanted)}") for i, f in enumerate(wanted, 1)]
+    write(lessons, histories, len(sources))
+
+
+def write(lessons: list[Lesson], histories: list[History], sources: int) -> None:
+    """Write the package's two files; lessons and histories stand source by source, equally many of each."""
+    folder = Path(__file__).parent.parent / "scoring"
+    taught = teach(lessons)
+    (folder / TAUGHT_FILE).write_bytes(write_taught(taught))
+    taught_on, counted_on = len(lessons) // sources, len(histories) // sources
     parts = []
-    for at in range(len(sources)):
+    for at in range(sources):
         others = lessons[: at * taught_on] + lessons[(at + 1) * taught_on :]
         parts.append((histories[at * counted_on : (at + 1) * counted_on], teach(others) if others else taught))
     encoded = msgspec.json.format(msgspec.json.encode(fit(*parts)), indent=0)
@@ -196,7 +213,6 @@ def _told(done: Future[T], what: str) -> T:
 if __name__ == "__main__":
     options = argparse.ArgumentParser(prog="python -m pipeline.lab.teach", description=__doc__)
     options.add_argument("--data", type=Path, help="folder of the public data sets: teach and count on their marginals too")
-    options.add_argument("--taught-on", type=int, default=8, help="populations per source for the trees (default 8)")
     options.add_argument("--counted-on", type=int, default=5, help="populations per source for the bars (default 5)")
     found = options.parse_args()
-    main(found.data, found.taught_on, found.counted_on)
+    main(found.data, found.counted_on)

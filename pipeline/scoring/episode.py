@@ -149,11 +149,14 @@ class Episode(msgspec.Struct, array_like=True):
         return Closed(self.kind, self.alert_id, self.revision, at_ms, self.first_seen_ms, counted, self.before)
 
     def go_on_from(self, closed: Closed) -> None:
-        """Be the continuation of an episode that ended a short while ago: its alert, its figures; what lay between does not count."""
+        """Be the continuation of an episode that ended a short while ago: its alert, its figures; what lay between does not count.
+
+        Where the whole life stands out, that episode's requests are in it already.
+        """
         self.alert_id, self.revision = closed.alert_id, closed.revision + 1
         self.first_seen_ms, self.before = closed.first_seen_ms, closed.before
         requests, inputs, outputs = closed.counted
-        self.start = (self.start[0] - requests, self.start[1] - inputs, self.start[2] - outputs)
+        self.start = (max(self.start[0] - requests, 0), max(self.start[1] - inputs, 0), max(self.start[2] - outputs, 0))
 
     @property
     def requests(self) -> int:

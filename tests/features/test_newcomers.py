@@ -127,6 +127,20 @@ def test_switch_rate_sees_networks_that_take_turns(fabric: Fabric) -> None:
     assert math.isnan(blocks.vector[0, at.SWITCH_RATE])
 
 
+def test_identities_that_were_never_told_are_missing_from_a_life_not_none(fabric: Fabric) -> None:
+    """A gateway that strips them has an unknown number of addresses, networks, agents, keys and models, not zero."""
+    life = {
+        "client_address": at.LIFE_ADDRESSES, "asn": at.LIFE_NETWORKS, "user_agent": at.LIFE_AGENTS, "api_key_id": at.LIFE_KEYS,
+        "model": at.LIFE_MODELS,
+    }  # fmt: skip
+    values = {"client_address": "a", "asn": 7, "user_agent": "u", "api_key_id": "k", "model": "m"}
+    for name, column in life.items():
+        v = days(fabric, [{**values, name: -1 if name == "asn" else ""}] * 2)
+        assert np.isnan(v[:, column]).all()
+        v = days(fabric, [values] * 2)
+        assert v[:, column] == pytest.approx(1.0, abs=0.02)
+
+
 def test_failover_is_another_key_or_address_soon_after_a_refusal(fabric: Fabric) -> None:
     """After a 429 the same key and address is a retry, another is failover, a minute later it is nothing."""
     status = [429, 200, 200, 200, 403, 200, 200, 200, 200, 200]

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.lab.evaluate.arrivals import DAY_MS, Pace, exactly, nightly, rhythmic, riding, steady
-from pipeline.lab.evaluate.attacks import draw_strength
+from pipeline.lab.evaluate.attacks import ATTACKS, draw_strength
+from pipeline.lab.evaluate.benign import BENIGN
+from pipeline.lab.evaluate.crossing import SIGN
 from pipeline.lab.evaluate.marginals import SLOTS
 from pipeline.lab.evaluate.parametric import load_parametric
 from pipeline.lab.evaluate.population import Builder, Plan
@@ -179,3 +181,26 @@ def test_sybils_share_organisation_and_card() -> None:
     cards = [a.payment for a in shard.accounts if a.role == "attack"]
     assert len(cards) == 3
     assert len(set(cards)) == 2
+
+
+def test_crossed_accounts_borrow_from_their_own_sort_and_half() -> None:
+    """An honest account borrows from an honest one, an attack from an attack, never from what only the judge plays."""
+    attacks = ("bulk_drain", "relay", "jailbreak_probe", "stolen_key", "ride_limits")
+    plan = Plan(ordinary=30, attacks=attacks, crossed=1.0, days=5)
+    shard = Builder("crossed", load_parametric(), Split.TUNE, 0, plan).build()
+    for account in shard.accounts:
+        if account.role == "matched":
+            assert account.archetype in BENIGN  # a control is the twin itself
+            continue
+        name, donor = account.archetype.split(SIGN)
+        known = ATTACKS if account.role == "attack" else BENIGN
+        assert name != donor
+        assert not known[donor].judge_only
+        if account.truth is not None:
+            assert account.truth.kinds == ATTACKS[name].kinds
+            assert account.truth.requests > 0
+
+
+def test_crossing_leaves_populations_without_it_as_they_were(shard: Shard) -> None:
+    """An id names a population for ever: no account of an uncrossed plan borrows."""
+    assert not any(SIGN in a.archetype for a in shard.accounts)

@@ -36,7 +36,7 @@ class Account:
         self.mind = Mind.fresh()
         self.requests = 0
 
-    def block(self, hours: float, kind: Kind | None = None, support: float = 0.0) -> list[Alert]:
+    def block(self, hours: float, kind: Kind | None = None, support: float = 0.0, *, level: bool = False) -> list[Alert]:
         """A block that ends so many hours after the start, with a finding of a kind or none; the clock runs before it."""
         self.requests += 25
         now = START_MS + int(hours * HOUR_MS)
@@ -52,7 +52,7 @@ class Account:
             "requests_week": 5.0,
         }.items():
             blocks.vector[0, INDEX[name]] = value
-        findings = [] if kind is None else [Finding(KIND_INDEX[kind], [Reason(INDEX["output_length"], own=True, score=4.0)])]
+        findings = [] if kind is None else [Finding(KIND_INDEX[kind], [Reason(INDEX["output_length"], own=True, score=4.0)], level)]
         return found + self.policy.judge(self.mind, findings, support, blocks, 0, "acct")
 
 
@@ -83,6 +83,16 @@ def test_the_same_kind_within_a_day_opens_the_same_alert_again() -> None:
     assert (again.requests, again.output_tokens, again.requests_before) == (50, 5_000, 25)
     (third,) = account.block(31, Kind.BULK_EXTRACTION)
     assert (third.revision, third.requests) == (4, 75)
+
+
+def test_a_life_that_stands_out_again_is_counted_once() -> None:
+    """LEVEL accuses the whole life: what the earlier opening of the same alert counted is a part of it."""
+    account = Account()
+    (opened,) = account.block(1, Kind.BULK_EXTRACTION, level=True)
+    account.block(8)
+    (again,) = account.block(9, Kind.BULK_EXTRACTION, level=True)
+    assert again.alert_id == opened.alert_id
+    assert (again.requests, again.input_tokens, again.output_tokens) == (75, 750, 7_500)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.lab.evaluate.arrivals import DAY_MS, HOUR_MS, within
 from pipeline.lab.evaluate.attacks import ATTACKS, COVERS, Attack, Scene, Strength, draw_strength
 from pipeline.lab.evaluate.benign import BENIGN, Benign
+from pipeline.lab.evaluate.crossing import cross_attack, cross_benign
 from pipeline.lab.evaluate.split import Split
 from pipeline.lab.evaluate.stream import Context, play
 from pipeline.lab.evaluate.table import Account, Shard, Symbols, Truth
@@ -48,6 +49,7 @@ class Plan:
         swap: `text` (attacks say what benign accounts say), `choreography` (benign controls say what attacks say), or empty.
         sybils: attackers that share one organisation, payment and address block.
         doubling_days: every attack ramps up by doubling in so many days, 0: as drawn.
+        crossed: share of ordinary accounts and of attacks that borrow a trait, see `crossing`.
     """
 
     ordinary: int
@@ -59,6 +61,7 @@ class Plan:
     swap: str = ""
     sybils: int = 0
     doubling_days: float = 0.0
+    crossed: float = 0.0
 
 
 class Builder:
@@ -175,7 +178,11 @@ class Builder:
             begin += int(dice.uniform(0.1, 0.7) * (self.end_ms - self.start_ms))
         days = (self.end_ms - begin) / DAY_MS
         desk = self.desk(dice, draw_identity(dice, created), per_day, (begin, self.end_ms), per_day * days)
-        self.take(desk, self._settle(desk, archetype.describe(desk)), archetype.name, "ordinary", None)
+        parts, name = cross_benign(desk, archetype) if self._crosses(dice) else (archetype.describe(desk), archetype.name)
+        self.take(desk, self._settle(desk, parts), name, "ordinary", None)
+
+    def _crosses(self, dice: Dice) -> bool:
+        return self.plan.crossed > 0.0 and dice.flip(self.plan.crossed)
 
     def _scale(self, strength: Strength, dice: Dice) -> tuple[int, int, int]:
         """Sign-up or first day, begin and end of the attack."""
@@ -215,7 +222,12 @@ class Builder:
         desk = self.desk(dice, who, strength.cover_per_day, (first, until), strength.cover_per_day * life_days)
         cover = self._settle(desk, BENIGN[cover_name].describe(desk))
         desk.writer = Writer(self.scribe, dice, strength.requests, desk.writer.templates)
-        parts = self._settle(desk, attack.describe(desk, strength, Scene(begin, end, cover[0])))
+        scene = Scene(begin, end, cover[0])
+        if self._crosses(dice):
+            described, attack = cross_attack(desk, attack, strength, scene)
+        else:
+            described = attack.describe(desk, strength, scene)
+        parts = self._settle(desk, described)
         if self.plan.swap == "text":
             parts = [replace(p, recipe=replace(p.recipe, voice=cover[0].recipe.voice)) for p in parts]
         keep_cover = strength.share < 0.97 or not strength.new

@@ -43,6 +43,7 @@ class Workload(NamedTuple):
     swap: str = ""
     sybils: int = 0
     doubling_days: float = 0.0
+    crossed: float = 0.0
     days: int = 14
     probe: bool = False
     forests: bool = False
@@ -69,6 +70,7 @@ class Workload(NamedTuple):
             swap=self.swap,
             sybils=self.sybils,
             doubling_days=self.doubling_days,
+            crossed=self.crossed,
         )
 
     def build(self, marginals: Marginals, split: Split, number: int, *, keep_texts: bool = False) -> Shard:
@@ -130,6 +132,7 @@ _ALL: tuple[Workload, ...] = (
     ),
     Workload("standard", _STANDARD, (8, 26), ordinary=640, probe=True, forests=True),
     Workload("teaching", "the tune half as the shipped ensembles see it, with more attacks", (16, 0), ordinary=300, rounds=2),
+    Workload("teaching.crossed", "the same with traits of archetypes crossed", (8, 0), ordinary=300, rounds=2, crossed=0.8),
     Workload("tenants", "every tenant unmodified, once (the busiest with fewer bursts), its alerts listed by name", (0, 0)),
     _swap("text", "every attack's choreography with benign text"),
     _swap("choreography", "benign choreography at the attacks' scale with attack text"),

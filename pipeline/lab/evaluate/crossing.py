@@ -1,0 +1,55 @@
+"""Crossed archetypes, to teach on: an account of one archetype with one trait of another of the same sort.
+
+What is taught on twenty named choreographies knows those twenty. Crossing them shows which traits go on meaning something when
+the rest changes: an attack stays one when it is sent from elsewhere, a product stays one when its users ask for other things.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pipeline.lab.evaluate.attacks import ATTACKS, Attack, Scene, Strength
+from pipeline.lab.evaluate.benign import BENIGN, Benign
+
+if TYPE_CHECKING:
+    from pipeline.lab.evaluate.world import Desk, Part
+
+SIGN = "+"
+"""Between the names of the archetype and the one that lent the trait."""
+_TRAITS: tuple[tuple[str, ...], ...] = (
+    ("voice",),
+    ("output", "output_levels", "reasoning", "models", "operations", "context", "cached"),
+    ("temperatures", "choices", "logprobs", "max_tokens", "failures"),
+    (),  # the line
+)
+"""Fields of a recipe that change hands together."""
+
+
+def cross_benign(desk: Desk, archetype: Benign) -> tuple[list[Part], str]:
+    """An honest account of `archetype` with a trait of another of the tune half → its streams and its name."""
+    parts, plans, hidden = archetype.describe(desk), desk.plans, desk.hidden
+    donor = desk.dice.pick([b for b in BENIGN.values() if not b.judge_only and b.name != archetype.name])
+    lent = donor.describe(desk)
+    desk.plans, desk.hidden = plans, hidden
+    return _crossed(desk, parts, lent[-1], honest=True), archetype.name + SIGN + donor.name
+
+
+def cross_attack(desk: Desk, attack: Attack, strength: Strength, scene: Scene) -> tuple[list[Part], Attack]:
+    """An attack of an archetype with a trait of another of the tune half → its streams and what to call it."""
+    parts = attack.describe(desk, strength, scene)
+    donor = desk.dice.pick([a for a in ATTACKS.values() if not a.judge_only and a.name != attack.name])
+    lent = donor.describe(desk, strength, scene)
+    return _crossed(desk, parts, lent[-1], honest=False), attack._replace(name=attack.name + SIGN + donor.name)
+
+
+def _crossed(desk: Desk, parts: list[Part], lent: Part, *, honest: bool) -> list[Part]:
+    fields = desk.dice.pick(_TRAITS)
+    if fields:
+        taken = {name: getattr(lent.recipe, name) for name in fields}
+        return [replace(part, recipe=replace(part.recipe, **taken)) for part in parts]
+    if not honest:
+        return [replace(part, line=lent.line) for part in parts]
+    # an honest client has a plan that fits its habits, whatever line it uses
+    limits = [max(part.line.limit_per_minute, lent.line.limit_per_minute) for part in parts]
+    return [replace(part, line=replace(lent.line, limit_per_minute=limit)) for part, limit in zip(parts, limits, strict=True)]
