@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,9 +42,11 @@ def init(
     """
     settings = load_settings()
     logs.configure(settings.log.model_copy(update={"level": "error"}))
+    logging.getLogger("librdkafka").setLevel(logging.CRITICAL)  # the client's own complaints: what they mean is one line of ours
+    broker = KafkaBroker(settings.kafka)
+    broker.describe()  # who is refused hears it before anything is deleted
     if reset_state:
         _reset(settings, yes=yes)
-    broker = KafkaBroker(settings.kafka)
     typer.echo(f"Kafka {settings.kafka.bootstrap_servers}")
     created = set(ensure_topics(broker, settings, dev=dev))
     for spec in topic_specs(settings, dev=dev):

@@ -10,6 +10,8 @@ from pipeline.base.errors import SettingsError
 if TYPE_CHECKING:
     from pipeline.base.settings import KafkaSettings
 
+FILES = "the files must be readable PEM: authority, certificate, key (and its password)"
+
 
 class AiokafkaCredentials(NamedTuple):
     """Security arguments of an aiokafka client. `ssl_context` is None without TLS, the SASL fields are empty without SASL."""
@@ -54,6 +56,6 @@ def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
     except OSError as err:  # ssl.SSLError is one
         raise SettingsError(
             f"kafka.ssl_*: {err.strerror or err}",
-            next_step="the files must be readable PEM: authority, certificate, key (and its password)",
+            next_step=FILES,
         ) from None
     return context

@@ -12,7 +12,8 @@ from __future__ import annotations
 import functools
 import math
 import time
-from typing import TYPE_CHECKING
+from concurrent.futures import wait
+from typing import TYPE_CHECKING, TypeVar
 
 import confluent_kafka as ck
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the vendor's stubs do not re-export three of them
@@ -25,18 +26,23 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the vendor'
 from pipeline.base.errors import UnavailableError
 from pipeline.ports.broker import BEGINNING, Committed, TopicInfo, TopicPartition
 from pipeline.ports.credentials import aiokafka_credentials
-from pipeline.ports.kafka_connection import LATE, LOG, REFUSED, Reach, cause_of, error_of, librdkafka_config
+from pipeline.ports.kafka_connection import LATE, REFUSED, Reach, cause_of, error_of, librdkafka_config, new_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
 
     from pipeline.base.errors import StillwatchError
     from pipeline.base.settings import KafkaSettings
     from pipeline.ports.broker import Message
     from pipeline.ports.topics import TopicSpec
 
+A = TypeVar("A")
 _ANSWER_S = 15.0
 """How long a metadata, offset or admin question may take before the cluster counts as out of reach."""
+_REFUSED_S = 1.0
+"""How long another broker may take to answer after one refused us."""
+_REFUSAL_POLL_S = 0.05
 _QUEUE_S = 60.0
 """How long `send` waits for room in a full queue."""
 _MAX_MESSAGE = 1_048_588
@@ -51,9 +57,10 @@ class KafkaProducer:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._failure: StillwatchError | None = None
         self._reach = Reach()
-        self._producer: ck.Producer | None = ck.Producer(
+        self._producer: ck.Producer | None = new_client(
+            ck.Producer,
+            kafka,
             {
-                **librdkafka_config(kafka),
                 "enable.idempotence": True,
                 "acks": "all",
                 "compression.type": kafka.compression,
@@ -64,7 +71,6 @@ class KafkaProducer:
                 "partitioner": "murmur2_random",  # as Java producers place keys, so that mixed producers agree
                 "error_cb": self._reach.on_error,
             },
-            logger=LOG,
         )
 
     def send(
@@ -145,9 +151,10 @@ class KafkaConsumer:
         self._out_of_range: list[TopicPartition] = []
         self._ended: dict[TopicPartition, int] = {}
         self._closing = False
-        self._consumer = ck.Consumer(
+        self._consumer = new_client(
+            ck.Consumer,
+            kafka,
             {
-                **librdkafka_config(kafka),
                 "group.id": group,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
@@ -163,7 +170,6 @@ class KafkaConsumer:
                 "enable.partition.eof": report_ends,
                 "error_cb": self._reach.on_error,
             },
-            logger=LOG,
         )
         self._kafka = kafka
 
@@ -329,23 +335,38 @@ class KafkaBroker:
 
     def _client(self) -> AdminClient:
         if self._admin is None:
-            config = librdkafka_config(self._kafka)
-            config["error_cb"] = self._reach.on_error
-            self._admin = AdminClient(config, logger=LOG)
+            self._admin = new_client(AdminClient, self._kafka, {"error_cb": self._reach.on_error})
         return self._admin
+
+    def _answer(self, question: Future[A], doing: str) -> A:
+        """Await an admin question. A cluster that will not have us is not waited for, unless another of its brokers answers at once.
+
+        Raises:
+            ck.KafkaException: the cluster's answer, where it is an error.
+        """
+        refused_at = 0.0
+        while not wait([question], _REFUSAL_POLL_S).done:
+            self._client().poll(0)  # error callbacks
+            now = time.monotonic()
+            refused_at = refused_at or (now if self._reach.refusal else 0.0)
+            if refused_at and now - refused_at > _REFUSED_S:
+                raise self._no_answer(_E(_E._AUTHENTICATION), doing)
+        return question.result()
 
     def _no_answer(self, cause: ck.KafkaError, doing: str) -> StillwatchError:
         """Why a question failed: a wrong password or certificate only shows in what the connection said meanwhile."""
         self._client().poll(0)
         refusal, self._reach.refusal = self._reach.refusal, None
         said, self._reach.said = self._reach.said, ""
-        return refusal or error_of(cause, f"{doing} ({said})" if said else doing)
+        error = refusal or error_of(cause, f"{doing} ({said})" if said else doing)
+        error.next_step = error.next_step or "check kafka.bootstrap_servers, and that kafka.security_protocol is that of the listener there"
+        return error
 
     def topic(self, name: str) -> TopicInfo | None:
         """See `ports.broker.Broker.topic`."""
         future = self._client().describe_topics(ck.TopicCollection([name]), request_timeout=_ANSWER_S)[name]
         try:
-            found = future.result()
+            found = self._answer(future, f"describing {name}")
         except ck.KafkaException as err:
             cause = cause_of(err)
             if cause.code() in (_E.UNKNOWN_TOPIC_OR_PART, _E._UNKNOWN_TOPIC):
@@ -359,7 +380,11 @@ class KafkaBroker:
         resource = ConfigResource(ResourceType.TOPIC, name)
         future = self._client().describe_configs([resource], request_timeout=_ANSWER_S)[resource]
         try:
-            return {key: entry.value for key, entry in future.result().items() if entry.value is not None}
+            return {
+                key: entry.value
+                for key, entry in self._answer(future, f"reading the configuration of {name}").items()
+                if entry.value is not None
+            }
         except ck.KafkaException as err:
             raise self._no_answer(cause_of(err), f"reading the configuration of {name}") from None
 
@@ -368,7 +393,7 @@ class KafkaBroker:
         topic = NewTopic(spec.name, spec.partitions, spec.replication_factor, config=dict(spec.config))
         future = self._client().create_topics([topic], request_timeout=_ANSWER_S)[spec.name]
         try:
-            future.result()
+            self._answer(future, f"creating {spec.name}")
         except ck.KafkaException as err:
             cause = cause_of(err)
             if cause.code() == _E.TOPIC_ALREADY_EXISTS:
@@ -384,7 +409,7 @@ class KafkaBroker:
     def describe(self) -> str:
         """Cluster id and brokers, one line; UnavailableError or DependencyError when there is no answer."""
         try:
-            cluster = self._client().describe_cluster(request_timeout=_ANSWER_S).result()
+            cluster = self._answer(self._client().describe_cluster(request_timeout=_ANSWER_S), "describing the cluster")
         except ck.KafkaException as err:
             raise self._no_answer(cause_of(err), "describing the cluster") from None
         return f"cluster {cluster.cluster_id}, {len(cluster.nodes)} broker(s)"

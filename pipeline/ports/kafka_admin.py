@@ -14,7 +14,7 @@ import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient
 
 from pipeline.base.errors import DependencyError, UnavailableError
-from pipeline.ports.kafka_connection import LOG, cause_of, error_of, librdkafka_config
+from pipeline.ports.kafka_connection import cause_of, error_of, new_client
 
 if TYPE_CHECKING:
     from pipeline.base.settings import KafkaSettings
@@ -38,7 +38,7 @@ class Janitor:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
-        self._admin = AdminClient(librdkafka_config(kafka), logger=LOG)
+        self._admin = new_client(AdminClient, kafka, {})
 
     def lag(self, group: str, topic: str) -> GroupLag:
         """Records between what a group has committed and the topic's end, as the cluster tells it.
@@ -47,7 +47,7 @@ class Janitor:
             UnavailableError: the cluster does not answer.
             DependencyError: it does not tell.
         """
-        reader = ck.Consumer({**librdkafka_config(self._kafka), "group.id": group, "enable.auto.commit": False}, logger=LOG)
+        reader = new_client(ck.Consumer, self._kafka, {"group.id": group, "enable.auto.commit": False})
         # not AdminClient.list_consumer_group_offsets: 2.16.1 crashes the process when the group has no coordinator yet
         try:
             partitions = reader.list_topics(topic, timeout=ANSWER_S).topics[topic].partitions

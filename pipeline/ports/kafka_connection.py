@@ -5,14 +5,19 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import confluent_kafka as ck
 
-from pipeline.base.errors import DependencyError, StillwatchError, UnavailableError
+from pipeline.base.errors import DependencyError, SettingsError, StillwatchError, UnavailableError
+from pipeline.ports.credentials import FILES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from pipeline.base.settings import KafkaSettings
+
+T = TypeVar("T")
 
 LOG = logging.getLogger("librdkafka")
 """Where every client writes."""
@@ -61,12 +66,44 @@ def librdkafka_config(kafka: KafkaSettings) -> dict[str, Any]:
     return config
 
 
+def new_client(kind: Callable[..., T], kafka: KafkaSettings, own: Mapping[str, Any]) -> T:
+    """A librdkafka client: connection settings, its own beside them, our logger.
+
+    Raises:
+        SettingsError: librdkafka does not take the settings: a certificate or key that it cannot read, say.
+    """
+    try:
+        return kind({**librdkafka_config(kafka), **own}, logger=LOG)
+    except ck.KafkaException as err:
+        raise SettingsError(f"kafka.*: {cause_of(err).str()}", next_step=FILES) from None
+
+
 def error_of(err: ck.KafkaError, doing: str) -> StillwatchError:
     """The tree's error for a vendor's: refused for good, or worth another try."""
     text = f"Kafka: {doing}: {err.str()} ({err.name()})"
     if err.code() in REFUSED:
         return DependencyError(text, next_step="`stillwatch doctor` checks credentials, rights and topics")
     return UnavailableError(text)
+
+
+def refusal_of(err: ck.KafkaError) -> StillwatchError | None:
+    """What to tell the operator when a connection failed for good; None when a second try may go better.
+
+    TLS is told by its words: with TLS 1.3 a broker refuses our certificate only after the handshake, and librdkafka then
+    reports a receive that failed; and a broker that goes down amid a handshake is reported as an error of TLS.
+    """
+    text, code = err.str(), err.code()
+    if code in (_E._AUTHENTICATION, _E.SASL_AUTHENTICATION_FAILED, _E.UNSUPPORTED_SASL_MECHANISM):
+        step = "check kafka.sasl_mechanism, kafka.sasl_username and kafka.sasl_password"
+    elif "SSL alert number" in text or " alert " in text:
+        step = "the broker wants another certificate: check kafka.ssl_certificate_file and kafka.ssl_key_file"
+    elif "certificate verify failed" in text:
+        step = "check kafka.ssl_ca_file, and that the broker's certificate has its name (kafka.ssl_check_hostname)"
+    elif code in REFUSED:
+        step = "check the kafka.* settings; `stillwatch doctor`"
+    else:
+        return None
+    return DependencyError(f"Kafka: {text} ({err.name()})", next_step=step)
 
 
 def cause_of(err: ck.KafkaException) -> ck.KafkaError:
@@ -91,10 +128,9 @@ class Reach:
 
     def on_error(self, err: ck.KafkaError) -> None:
         """Librdkafka's `error_cb`."""
-        if err.code() in REFUSED or err.code() == _E._SSL:
-            self.refusal = DependencyError(
-                f"Kafka: {err.str()} ({err.name()})", next_step="check the kafka.* settings; `stillwatch doctor`"
-            )
+        refusal = refusal_of(err)
+        if refusal is not None:
+            self.refusal = refusal
         elif err.fatal() or err.code() == _E._ALL_BROKERS_DOWN:
             self.reason = f"{err.str()} ({err.name()})"
         else:

@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.transport.drivers.aiokafka import Consumer as AiokafkaConsumer
 from faust.transport.drivers.aiokafka import Transport as AiokafkaTransport
 from faust.types import TP
@@ -425,10 +426,19 @@ def _credentials(kafka: KafkaSettings) -> Any:  # noqa: ANN401 - faust ships no 
     )
 
 
+async def _start(app: Any) -> None:  # noqa: ANN401 - faust ships no types
+    try:
+        await app.start()
+    except KafkaError as error:  # a moment ago the other client got an answer: the cluster went, or only this client is refused
+        raise UnavailableError(
+            f"Kafka: the agent's client (aiokafka) does not connect: {error}", next_step="`stillwatch doctor`; the log says more"
+        ) from None
+
+
 async def _run(settings: Settings, stop: threading.Event, health: Health) -> None:
     worker = DetectWorker(settings, KafkaBroker(settings.kafka), health)
-    await worker.app.start()
     try:
+        await _start(worker.app)
         while not stop.is_set() and not worker.failed.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(worker.failed.wait(), TICK_S)

@@ -22,7 +22,7 @@ from pipeline.ports.kafka import KafkaBroker
 from pipeline.ports.topics import TopicSpec, ensure_topics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pipeline.devstack.clickhouse import EmbeddedClickHouse
     from pipeline.devstack.processes import Child, ProcessGroup
@@ -78,6 +78,7 @@ class Flow:
     detect: DetectSettings = field(default_factory=DetectSettings)
     frames_partitions: int = FRAMES_PARTITIONS
     requests_partitions: int = REQUESTS_PARTITIONS
+    security: Mapping[str, str] = field(default_factory=dict)
     started: int = 0
     ports: dict[str, int] = field(default_factory=dict)
 
@@ -88,6 +89,7 @@ class Flow:
             replication_factor=1,
             min_insync_replicas=1,
             session_timeout_ms=6_000,
+            **self.security,  # type: ignore[arg-type]  # pydantic makes them paths and secrets
         )
         self.settings = Settings(prefix=self.prefix, requests_topic=f"{self.prefix}.requests", kafka=kafka, detect=self.detect)
         own = {
@@ -98,6 +100,7 @@ class Flow:
             "KAFKA__REPLICATION_FACTOR": "1",
             "KAFKA__MIN_INSYNC_REPLICAS": "1",
             "KAFKA__SESSION_TIMEOUT_MS": "6000",
+            **{f"KAFKA__{key.upper()}": value for key, value in self.security.items()},
             "CLICKHOUSE__HOST": self.clickhouse.host,
             "CLICKHOUSE__PORT": str(self.clickhouse.port),
             "INGEST__FRAME_EVENTS": "200",
