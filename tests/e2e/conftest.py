@@ -89,7 +89,7 @@ class Flow:
             replication_factor=1,
             min_insync_replicas=1,
             session_timeout_ms=6_000,
-            **self.security,  # type: ignore[arg-type]  # pydantic makes them paths and secrets
+            **self.security,
         )
         self.settings = Settings(prefix=self.prefix, requests_topic=f"{self.prefix}.requests", kafka=kafka, detect=self.detect)
         own = {

@@ -10,11 +10,15 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the vendor's stubs do not re-export three of them
+    AdminClient,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
 
 from pipeline.base.errors import DependencyError
 from pipeline.base.settings import KafkaSettings, Settings
@@ -32,6 +36,7 @@ from pipeline.roles.ingest import run_ingest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from pipeline.devstack.processes import ProcessGroup
     from tests.e2e.conftest import Flow, Played
@@ -154,7 +159,14 @@ def secured(session_processes: ProcessGroup, tmp_path_factory: pytest.TempPathFa
     return found
 
 
-@pytest.mark.parametrize("how", ["mutual_tls", "scram", "plain"])
+def test_plain_passwords_get_in(secured: Secured, make_flow: Callable[..., Flow]) -> None:
+    """PLAIN over TLS: `init` (the flow's own) and `doctor` reach the cluster."""
+    security = secured.plain()
+    flow = make_flow(secured.address(security), security=security, requests_partitions=2, frames_partitions=2)
+    assert "1 broker(s)" in flow.command("doctor", "--dev")
+
+
+@pytest.mark.parametrize("how", ["mutual_tls", "scram"])
 def test_the_whole_flow_over_it(secured: Secured, make_flow: Callable[..., Flow], play: Callable[[Scenario], Played], how: str) -> None:
     """`init`, `doctor` and every role with these settings and no other address: every request is counted, no secret is logged."""
     security = getattr(secured, how)()
@@ -221,8 +233,8 @@ def test_a_refusal_is_one_line_with_the_setting(
     # the topics are there: what roles hear is about who they are
     here = Settings(prefix=unique, requests_topic=f"{unique}.requests", kafka=KafkaSettings(bootstrap_servers=secured.open))
     ensure_topics(KafkaBroker(here.kafka), here, dev=True)
-    settings = here.model_copy(update={"kafka": KafkaSettings(bootstrap_servers=address, **security)})  # type: ignore[arg-type]
-    for run in (run_ingest, detect.run_detect, lambda *args: run_deliver(*args, sink=MemorySink())):
+    settings = here.model_copy(update={"kafka": KafkaSettings(bootstrap_servers=address, **security)})
+    for run in (run_ingest, detect.run_detect, lambda *args: run_deliver(*args, sink=MemorySink({}))):
         stop, health = threading.Event(), Health("test")
         hang = threading.Timer(ENOUGH_S, stop.set)
         hang.start()
