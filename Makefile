@@ -31,8 +31,8 @@ setup: $(STAMP) ## make .venv from the lock (PYTHON=… chooses the interpreter)
 demo: $(STAMP) ## the whole flow on this machine, no Docker, no Java (ARGS="--keep --data DIR")
 	@$(BIN)/stillwatch demo $(ARGS)
 
-test: $(STAMP) ## every test (ARGS="tests/base -k name" narrows)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## every test, two files at a time (ARGS="tests/base -k name" narrows)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(STAMP) ## ruff, the order of the rooms, the Dockerfile
 	@$(BIN)/ruff check

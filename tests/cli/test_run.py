@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Program
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_S = 90.0
+READY_S = 300.0
 
 
 def settings(port: int) -> Settings:
