@@ -7,12 +7,15 @@ Sharing is safe because tests name their topics and databases with `unique`.
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from pipeline.base.settings import Settings
+from pipeline.cli.warm import warm
 from pipeline.devstack import apache_kafka as kafka_module
 from pipeline.devstack.broker import embedded_broker
 from pipeline.devstack.clickhouse import EmbeddedClickHouse, embedded_clickhouse
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FAR_MS = 4_000_000_000_000  # nothing is ahead of it
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # started behind a shell's `&`: no process of ours would hear Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _installed(start: Callable[[ProcessGroup], T], group: ProcessGroup) -> T:
@@ -73,6 +79,12 @@ def kafka_node(session_processes: ProcessGroup) -> ApacheKafka:
 def apache_kafka(kafka_node: ApacheKafka) -> str:
     """`host:port` of the session's Apache Kafka node."""
     return kafka_node.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def kernels() -> None:
+    """Kernels are compiled and cached: no deadline of a test that waits for a role has minutes of compiling in it."""
+    warm("detect", Settings())
 
 
 @pytest.fixture(scope="session", params=["embedded", "apache"])

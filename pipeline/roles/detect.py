@@ -355,8 +355,16 @@ class DetectWorker:
         for partition, book in zip(missing, books, strict=True):
             if book is not None:
                 self._own(partition, _Owned(book), generation)
+        await self._commit_restored()
         self._health.holds(STARTING)
         self._health.holds(MEMBERSHIP)
+
+    async def _commit_restored(self) -> None:
+        """What the state covers counts as read: whoever died before its commit leaves no lag behind that no frame comes to end."""
+        covered = {TP(self._frames.name, p): owned.book.applied + 1 for p, owned in self._owned.items() if owned.book.applied >= 0}
+        if covered:
+            with suppress(KeyError):  # as in `_save`
+                await self.app.consumer._commit_offsets(covered)  # noqa: SLF001
 
     def _own(self, partition: int, owned: _Owned, generation: int) -> None:
         owned.generation = generation

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from pipeline.devstack.clickhouse import EmbeddedClickHouse
     from tests.cli.conftest import Program
 
+pytestmark = pytest.mark.usefixtures("kernels")
 ROOT = Path(__file__).resolve().parents[2]
-READY_S = 300.0
+READY_S = 300.0  # only a hang takes so long
 
 
 def settings(port: int) -> Settings:

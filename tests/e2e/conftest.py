@@ -240,7 +240,12 @@ class Flow:
 
 
 @pytest.fixture
-def make_flow(processes: ProcessGroup, clickhouse: EmbeddedClickHouse, unique: str) -> Callable[..., Flow]:
+def make_flow(
+    kernels: None,  # noqa: ARG001 - compiled before any role starts
+    processes: ProcessGroup,
+    clickhouse: EmbeddedClickHouse,
+    unique: str,
+) -> Callable[..., Flow]:
     """Makes a `Flow` on a given broker, with topics and tables in place."""
 
     def make(bootstrap: str, before_init: Callable[[Flow], None] | None = None, **options: object) -> Flow:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pipeline.devstack.processes import Child
     from tests.infra.conftest import Dockerfile
 
+pytestmark = pytest.mark.usefixtures("kernels")
 ROLES = ("ingest", "detect", "deliver")
 ENTRY_POINT = [sys.executable, "-m", "pipeline.cli"]  # for the image's /opt/venv/bin/stillwatch
 IN = 'cd "$0" && exec "$@"'  # sh -c: run in a folder

@@ -22,6 +22,7 @@ from pipeline.roles.health import Health
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.usefixtures("kernels")
 DETECT = DetectSettings(epoch_s=3_600, dedupe_ring=2_048, max_hot_accounts=16, cooldown_h=8.0, checkpoint_interval_s=0.2)
 
 
@@ -139,6 +140,24 @@ def test_frames_become_alerts_and_a_durable_checkpoint(stage: Stage, cut: Callab
     expected = [alert for offset, data in enumerate(frames) for alert in book.step(offset, decode_frame(data)).alerts]
     assert [decode_alert(value) for value in stage.read(stage.settings.topic("alerts"))] == expected
     assert expected
+
+
+def test_a_death_before_the_commit_leaves_no_lag(apache_kafka: str, unique: str, cut: Callable[..., list[bytes]]) -> None:
+    """The marker is durable and the commit is not: the next worker commits what it restored, though no frame comes any more."""
+    stage = Stage(apache_kafka, unique)
+    stage.send(cut(97)[:20])
+    worker = Worker(stage.settings)
+    stage.until_committed(20, worker)
+    worker.end()
+    where = TopicPartition(stage.settings.topic("frames"), 0)
+    consumer = stage.broker.consumer(stage.settings.group("detect"))
+    assert consumer.commit({where: 1})
+    consumer.close()
+    assert stage.committed() == 1
+    second = Worker(stage.settings)
+    stage.until_committed(20, second)
+    second.end()
+    assert (worker.error, second.error) == (None, None)
 
 
 def test_frames_reach_the_core_only_through_the_agent(

@@ -27,6 +27,7 @@ from pipeline.roles.health import Health
 from pipeline.roles.ingest import run_ingest
 from pipeline.roles.lifecycle import CRASH_ENV
 
+pytestmark = pytest.mark.usefixtures("kernels")
 DEADLINE_S = 60.0
 SOURCES, FRAMES = 4, 3
 ROOT = Path(__file__).parents[2]
