@@ -79,7 +79,7 @@ def test_slices_are_shares_of_the_accounts_own_traffic(alerts: list[Alert], fram
             assert 0.0 <= part.ordinary_share <= 1.0
             stopped += part.share * part.stops
             some[part.dimension] += 1
-        assert stopped == 0.0 or 0.9 <= stopped <= 1.001
+        assert stopped == 0.0 or 0.9 <= stopped <= 1.0 + 0.0005 * len(alert.slices)  # each share is rounded to three digits
         assert len({part.dimension for part in alert.slices if part.stops}) <= 1
     assert set(some) >= {"api_key", "address_block", "model"}
 

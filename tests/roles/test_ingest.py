@@ -316,10 +316,11 @@ def test_what_retention_ate_is_told_as_lost(world: World) -> None:
 def test_retention_overtaking_a_reader_is_told_as_lost(world: World) -> None:
     """A worker whose next offset vanishes goes on at the oldest record and says what is missing."""
     world.write(90)
-    world.start()
+    worker = world.start()
     until(lambda: world.committed() == world.written)
     source = TopicPartition("requests", 0)
     world.broker.down = True
+    until(lambda: "down" in worker.health.unready_reason())  # a read that began before is over
     world.write(90)
     world.broker.retain(source, 45)
     world.broker.down = False
