@@ -26,6 +26,8 @@ from pipeline.intake.control import ControlFramer
 from pipeline.intake.framing import Framer, FramingConfig
 from pipeline.intake.validate import Limits
 from pipeline.lab.simulate import AttackSpec, Faults, Scenario, labels, simulate
+from pipeline.ports.clickhouse import Admin
+from pipeline.ports.migrations import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -98,6 +100,16 @@ def broker(request: pytest.FixtureRequest) -> str:
 def clickhouse(session_processes: ProcessGroup) -> EmbeddedClickHouse:
     """The embedded ClickHouse (`host`, `port`, `url`), shared by the session: make a database of your own."""
     return _installed(embedded_clickhouse, session_processes)
+
+
+@pytest.fixture
+def migrated(clickhouse: EmbeddedClickHouse, unique: str) -> Settings:
+    """Settings of a database of the test's own, with the tables in place."""
+    settings = Settings(prefix=unique, clickhouse={"host": clickhouse.host, "port": clickhouse.port})
+    admin = Admin(settings)
+    migrate(admin, settings)
+    admin.close()
+    return settings
 
 
 @pytest.fixture

@@ -114,6 +114,10 @@ class DetectSettings(_Section):
         """Bytes of `prior_file` as they were when the settings were read; None: the package's own."""
         return self._prior
 
+    def promised_a_day(self, active: float) -> float:
+        """False alerts a day at most, at so many active accounts a day."""
+        return min(self.alert_budget * active / 1_000, self.false_alerts_per_day)
+
 
 class WebhookEndpoint(_Section):
     """One receiver of alerts."""

@@ -20,11 +20,6 @@ GROUP BY ago ORDER BY ago
 """
 
 
-def at_most(detect: DetectSettings, active: float) -> float:
-    """False alerts a day that are promised at so many active accounts a day."""
-    return min(detect.alert_budget * active / 1_000, detect.false_alerts_per_day)
-
-
 def expectation(settings: Settings) -> Check:
     """The budget in alerts a day, by the accounts that were active in the last week; per 1,000 accounts where that is not known."""
     try:
@@ -43,7 +38,7 @@ def expectation(settings: Settings) -> Check:
 
 def _here(detect: DetectSettings, active: float, by: str) -> str:
     promised = detect.alert_budget * active / 1_000
-    found = f"{detect.alert_budget:g} per 1,000 active account-days: at most {_number(at_most(detect, active))} false alerts a day"
+    found = f"{detect.alert_budget:g} per 1,000 active account-days: at most {_number(detect.promised_a_day(active))} false alerts a day"
     if promised > detect.false_alerts_per_day:
         found += f" instead of {_number(promised)}, by detect.false_alerts_per_day,"
     return f"{found} at {active:,.0f} active accounts a day ({by})"

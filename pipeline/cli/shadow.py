@@ -14,7 +14,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from pipeline.base.errors import SettingsError, StillwatchError
 from pipeline.base.settings import DetectSettings, load_settings
-from pipeline.cli.expecting import at_most
 from pipeline.cli.frames import frames_topic, stored_frames
 from pipeline.cli.reading import complain, write_table
 from pipeline.cli.since import since_ms
@@ -126,7 +125,7 @@ def _report(run: Shadow, settings: Settings, other: DetectSettings, since: int, 
         "active_accounts_per_day": round(per_day, 1),
         "budget": {"present": settings.detect.alert_budget, "other": other.alert_budget},
         "false_alerts_per_day_at_most": {
-            "present": round(at_most(settings.detect, per_day), 3), "other": round(at_most(other, per_day), 3),
+            "present": round(settings.detect.promised_a_day(per_day), 3), "other": round(other.promised_a_day(per_day), 3),
         },
         "kinds": counts(lambda r: r.opened.kind.value, None if stored is None else Counter(kind for kind, _ in stored)),
         "days": counts(lambda r: _day(r.day), None if stored is None else Counter(_day(day) for _, day in stored)),

@@ -17,7 +17,7 @@ READY = 8
 """Blocks after which the account's own past counts."""
 HIGHEST = 5.0
 """Log-odds are cut at this height: no single block says more."""
-_USUAL_AT_LEAST = -1.0
+USUAL_AT_LEAST = -1.0
 """An account whose blocks never look like an attack gains nothing from it: everybody starts from here."""
 _ODDS = "odds"
 _MOMENTS = struct.Struct("<Hdd")
@@ -39,7 +39,7 @@ class AccountModels:
         if self._odds is None or self._odds.seen(_ODDS) < READY or math.isnan(odds):
             return math.nan
         usual, _, _ = self._odds.expect(_ODDS)
-        return _cut(odds) - max(usual, _USUAL_AT_LEAST)
+        return cut(odds) - max(usual, USUAL_AT_LEAST)
 
     def learn(self, odds: float) -> None:
         """Take a block's log-odds as usual; NaN not at all."""
@@ -47,7 +47,7 @@ class AccountModels:
             return
         if self._odds is None:
             self._odds = _new()
-        self._odds.learn_one({_ODDS: _cut(odds)})
+        self._odds.learn_one({_ODDS: cut(odds)})
 
     def pack(self) -> bytes:
         """The model's numbers: 18 bytes, or none before the first block."""
@@ -76,5 +76,6 @@ def _new() -> AccountGaussian:
     return AccountGaussian(_FADING, _MEAN_WEIGHT, _VARIANCE_WEIGHT, READY)
 
 
-def _cut(odds: float) -> float:
+def cut(odds: float) -> float:
+    """Log-odds within ±`HIGHEST`."""
     return min(max(odds, -HIGHEST), HIGHEST)

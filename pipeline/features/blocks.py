@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from pipeline.features.layout import WIDTH
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 
@@ -30,6 +32,18 @@ def before(blocks: Blocks, k: int) -> tuple[int, int, int]:
     requests, inputs, outputs = blocks.totals[k].tolist()
     block_inputs, block_outputs = blocks.tokens[k].tolist()
     return requests - int(blocks.requests[k]), inputs - block_inputs, outputs - block_outputs
+
+
+def rows_of(blocks: Blocks, at: slice | NDArray[Any]) -> Blocks:
+    """Some blocks (a stretch, a mask, indices), copied."""
+    columns: list[NDArray[Any]] = [column[at].copy() for column in blocks]
+    return Blocks(*columns)
+
+
+def joined(parts: Iterable[Blocks]) -> Blocks:
+    """One after the other; there must be one."""
+    columns: list[NDArray[Any]] = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return Blocks(*columns)
 
 
 def new_blocks(capacity: int) -> Blocks:

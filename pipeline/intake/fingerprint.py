@@ -188,6 +188,13 @@ def new_desk() -> Desk:
     )
 
 
+@inline
+def _ends(text: NDArray[np.uint32], i: np.uint64) -> bool:
+    """Whether a word ends before `text[i]`: at what is no letter; letters around an apostrophe are one word."""
+    c = text[i]
+    return c >> KIND_SHIFT == 0 and not (c == 39 and text[i + np.uint64(1)] >> KIND_SHIFT != 0)
+
+
 @kernel
 def fingerprint_text(  # noqa: C901, PLR0912, PLR0915 - one loop over characters; calls would hide its state
     data: NDArray[np.uint8],
@@ -271,7 +278,7 @@ def fingerprint_text(  # noqa: C901, PLR0912, PLR0915 - one loop over characters
                 c = text[i]
                 s = c >> KIND_SHIFT
             letters = int(place)
-            if (s == 0 and not (c == 39 and text[i + one] >> KIND_SHIFT != 0)) or s in (8, 9):
+            if s in (8, 9) or _ends(text, i):
                 limit = i
         while i < limit:
             h += np.uint64(c) * shelf.places[place & wrap]
@@ -287,7 +294,7 @@ def fingerprint_text(  # noqa: C901, PLR0912, PLR0915 - one loop over characters
             i += one
             c = text[i]
             s = c >> KIND_SHIFT
-            if s == 0 and not (c == 39 and text[i + one] >> KIND_SHIFT != 0):  # letters around an apostrophe are one word
+            if _ends(text, i):
                 break
             if s in (8, 9):
                 if not dense:

@@ -8,13 +8,13 @@ What is left out is put back from the shipped prior: a tail may grow by what is 
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
 
 from pipeline.base.errors import SettingsError
-from pipeline.features.blocks import Blocks
+from pipeline.features.blocks import joined, rows_of
 from pipeline.lab.backtest import Backtest
 from pipeline.lab.prior import History, count, spreads
 from pipeline.scoring.bars import Bars
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from pipeline.base.settings import Settings
     from pipeline.events.alert import Alert
+    from pipeline.features.blocks import Blocks
     from pipeline.lab.backtest import Counts
     from pipeline.scoring.judge import Prepared
     from pipeline.scoring.mind import Mind
@@ -62,8 +63,7 @@ class _Recorder(Judge):
         self.accounts: dict[str, int] = {}
 
     def prepare(self, blocks: Blocks, lo: int, hi: int) -> Prepared:
-        columns: list[NDArray[Any]] = [column[lo:hi].copy() for column in blocks]
-        self.kept.append(Blocks(*columns))
+        self.kept.append(rows_of(blocks, slice(lo, hi)))
         self.owners.append(np.full(hi - lo, -1, np.int32))
         self._lo = lo
         return super().prepare(blocks, lo, hi)
@@ -74,12 +74,9 @@ class _Recorder(Judge):
 
     def history(self, without: set[str]) -> History:
         """Everything kept, in order, but for some accounts."""
-        columns: list[NDArray[Any]] = [np.concatenate(parts) for parts in zip(*self.kept, strict=True)]
-        blocks = Blocks(*columns)._replace(slot=np.concatenate(self.owners))
+        blocks = joined(self.kept)._replace(slot=np.concatenate(self.owners))
         out = np.array([account in without for account in self.accounts], np.bool_)
-        keep = ~out[blocks.slot]
-        chosen: list[NDArray[Any]] = [column[keep] for column in blocks]
-        return History(Blocks(*chosen), list(self.accounts))
+        return History(rows_of(blocks, ~out[blocks.slot]), list(self.accounts))
 
 
 class Calibration(NamedTuple):
@@ -145,7 +142,7 @@ def calibrate(settings: Settings, read: Callable[[str], Iterable[bytes]], receiv
         spreads_kept=kept,
         bars_before=(bars[0].change, bars[0].level),
         bars_after=(bars[1].change, bars[1].level),
-        expected_per_day=min(settings.detect.alert_budget * active / 1_000, settings.detect.false_alerts_per_day),
+        expected_per_day=settings.detect.promised_a_day(active),
     )
 
 

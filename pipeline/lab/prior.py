@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import warnings
 from itertools import islice, pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from pipeline.base.settings import DetectSettings, IngestSettings
+from pipeline.features.blocks import Blocks, joined, rows_of
 from pipeline.features.catalogue import FEATURES
-from pipeline.features.kernel import HOUR_MS, Blocks, apply_events, close_open, new_blocks
+from pipeline.features.kernel import HOUR_MS, apply_events, close_open, new_blocks
 from pipeline.features.row import ROW
 from pipeline.intake.batch import read_batch
 from pipeline.intake.columns import build
@@ -66,13 +67,11 @@ class Player:
                 count = close_open(self._rows, self._everyone, self._hour * HOUR_MS, out, count)
             count = apply_events(self._rows, columns, slots, lo, hi, self._block_requests, out, count)
             lo = hi
-        closed: list[NDArray[Any]] = [column[:count].copy() for column in out]
-        self._closed.append(Blocks(*closed))
+        self._closed.append(rows_of(out, slice(count)))
 
     def blocks(self) -> Blocks:
         """Everything that closed, in that order (open blocks are left out)."""
-        columns: list[NDArray[Any]] = [np.concatenate(parts) for parts in zip(*self._closed, strict=True)]
-        return Blocks(*columns)
+        return joined(self._closed)
 
 
 def history(scenario: Scenario, block_requests: int = 25) -> History:

@@ -21,7 +21,7 @@ import numpy as np
 
 from pipeline.base.settings import DetectSettings
 from pipeline.events.alert import Kind
-from pipeline.features.blocks import Blocks
+from pipeline.features.blocks import rows_of
 from pipeline.lab.evaluate.crossing import SIGN
 from pipeline.lab.evaluate.frames import frames
 from pipeline.lab.evaluate.run import marginals_of
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pipeline.features.blocks import Blocks
     from pipeline.lab.evaluate.table import Account, Shard
 
 T = TypeVar("T")
@@ -175,8 +176,7 @@ def benign(data: Path | None, number: int) -> History:
     shard = workload(COUNTED).build(marginals_of(data), Split.TUNE, number)
     (blocks, accounts), _ = shard_history(shard)
     mine = np.array([a.benign for a in shard.accounts])[blocks.slot]
-    columns: list[NDArray[Any]] = [column[mine] for column in blocks]
-    return History(Blocks(*columns), accounts)
+    return History(rows_of(blocks, mine), accounts)
 
 
 def main(data: Path | None, counted_on: int) -> None:

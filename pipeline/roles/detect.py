@@ -34,7 +34,7 @@ from pipeline.ports.kafka import KafkaBroker
 from pipeline.ports.logs import get_logger
 from pipeline.ports.statelog import StateLog
 from pipeline.roles.health import STARTING
-from pipeline.roles.lifecycle import crash_point
+from pipeline.roles.lifecycle import GC_THRESHOLDS, crash_point
 
 if TYPE_CHECKING:
     import threading
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 _LOG = get_logger("detect")
 FLUSH_TIMEOUT_S = 120.0
 STOP_S = 20.0
-GC_THRESHOLDS = (100_000, 50, 1_000)
-"""Models are millions of small objects without cycles: full collections at Python's default pace cost a fifth of the CPU."""
 IDLE_S = 0.3
 """A partition whose last frame is so old, with none waiting, is saved at once: its rollups need not wait for the interval."""
 TICK_S = 0.25
@@ -286,13 +284,17 @@ class DetectWorker:
         await loop.run_in_executor(None, self._write, group)
         _crash("detect:after-marker", group)
         for cut in group:
-            with suppress(KeyError):  # the partition may have gone: then the commit is refused, and that is fine
-                await self.app.consumer._commit_offsets({TP(self._frames.name, cut.partition): cut.applied + 1})  # noqa: SLF001
+            await self._commit({cut.partition: cut.applied})
             crash_point("detect:after-commit")
             cut.owned.saved_at = time.monotonic()
         await loop.run_in_executor(None, self._forget_superseded, group)
         for cut in group:
             self._report(cut.partition, cut.owned)
+
+    async def _commit(self, applied: dict[int, int]) -> None:
+        """Commit each partition behind its last applied frame."""
+        with suppress(KeyError):  # a partition may have gone: then the commit is refused, and that is fine
+            await self.app.consumer._commit_offsets({TP(self._frames.name, p): at + 1 for p, at in applied.items()})  # noqa: SLF001
 
     def _write(self, group: list[_Cut]) -> None:
         topic = self._settings.topic("rollups")
@@ -361,10 +363,9 @@ class DetectWorker:
 
     async def _commit_restored(self) -> None:
         """What the state covers counts as read: whoever died before its commit leaves no lag behind that no frame comes to end."""
-        covered = {TP(self._frames.name, p): owned.book.applied + 1 for p, owned in self._owned.items() if owned.book.applied >= 0}
+        covered = {partition: owned.book.applied for partition, owned in self._owned.items() if owned.book.applied >= 0}
         if covered:
-            with suppress(KeyError):  # as in `_save`
-                await self.app.consumer._commit_offsets(covered)  # noqa: SLF001
+            await self._commit(covered)
 
     def _own(self, partition: int, owned: _Owned, generation: int) -> None:
         owned.generation = generation

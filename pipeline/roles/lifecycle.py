@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import threading
     from types import FrameType
 
+GC_THRESHOLDS = (100_000, 50, 1_000)
+"""Models are millions of small objects without cycles: full collections at Python's default pace cost a fifth of the CPU."""
 CRASH_ENV = "STILLWATCHTEST_CRASH"
 """`ROLE:POINT:N`: this process kills itself the N-th time it passes the point. For tests; read once, at import."""
 

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline.base.settings import DetectSettings, Settings
 from pipeline.cli.check import Status
-from pipeline.cli.expecting import at_most, expectation
+from pipeline.cli.expecting import expectation
 from pipeline.devstack.processes import free_port
 from pipeline.events.outputs import HOUR_MS, Rollup, encode
 from pipeline.ports.broker import TopicPartition
-from pipeline.ports.clickhouse import Admin, ClickHouseSink
+from pipeline.ports.clickhouse import ClickHouseSink
 from pipeline.ports.memory import MemoryMessage
-from pipeline.ports.migrations import migrate
 from pipeline.roles.tables import ROLLUPS
 
-if TYPE_CHECKING:
-    from pipeline.devstack.clickhouse import EmbeddedClickHouse
-
 DAY_MS = 24 * HOUR_MS
-
-
-@pytest.fixture
-def settings(clickhouse: EmbeddedClickHouse, unique: str) -> Settings:
-    """A database of the test's own, migrated."""
-    found = Settings(prefix=unique, clickhouse={"host": clickhouse.host, "port": clickhouse.port})
-    admin = Admin(found)
-    migrate(admin, found)
-    admin.close()
-    return found
 
 
 def active(settings: Settings, *days: tuple[int, int]) -> None:
@@ -58,16 +43,16 @@ def told(settings: Settings, **detect: float) -> str:
     return check.finding
 
 
-def test_the_fleet_that_clickhouse_knows_gives_alerts_a_day(settings: Settings) -> None:
+def test_the_fleet_that_clickhouse_knows_gives_alerts_a_day(migrated: Settings) -> None:
     """Nobody, today only, whole days: the best that is known is used, older days are not."""
-    assert "no account was active in the last week" in told(settings)
-    active(settings, (0, 500))
+    assert "no account was active in the last week" in told(migrated)
+    active(migrated, (0, 500))
     assert (
-        told(settings) == "1 per 1,000 active account-days: at most 0.5 false alerts a day at 500 active accounts a day (by today so far)"
+        told(migrated) == "1 per 1,000 active account-days: at most 0.5 false alerts a day at 500 active accounts a day (by today so far)"
     )
-    active(settings, (1, 2_000), (2, 4_000), (20, 9_000))
-    assert told(settings).startswith("1 per 1,000 active account-days: at most 3 false alerts a day at 3,000 active accounts a day")
-    capped = told(settings, alert_budget=10.0)
+    active(migrated, (1, 2_000), (2, 4_000), (20, 9_000))
+    assert told(migrated).startswith("1 per 1,000 active account-days: at most 3 false alerts a day at 3,000 active accounts a day")
+    capped = told(migrated, alert_budget=10.0)
     assert "at most 20 false alerts a day instead of 30, by detect.false_alerts_per_day, at 3,000" in capped
 
 
@@ -81,4 +66,4 @@ def test_without_clickhouse_it_says_what_it_would_be() -> None:
 @pytest.mark.parametrize(("budget", "accounts", "most"), [(1.0, 500, 0.5), (1.0, 50_000, 20.0), (0.1, 10_000, 1.0)])
 def test_the_promise_is_the_budget_below_the_cap(budget: float, accounts: int, most: float) -> None:
     """Proportional, then flat."""
-    assert at_most(DetectSettings(alert_budget=budget), accounts) == pytest.approx(most)
+    assert DetectSettings(alert_budget=budget).promised_a_day(accounts) == pytest.approx(most)

@@ -15,15 +15,11 @@ from pipeline.events.alert import CANARY_PREFIX, encode_alert
 from pipeline.lab.backtest import Backtest
 from pipeline.lab.canary import REQUESTS, fly, records, seconds
 from pipeline.ports.broker import TopicPartition
-from pipeline.ports.clickhouse import Admin, ClickHouseSink, Reader
+from pipeline.ports.clickhouse import ClickHouseSink, Reader
 from pipeline.ports.memory import MemoryBroker, MemoryMessage
-from pipeline.ports.migrations import migrate
 from pipeline.roles.tables import ALERTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pipeline.devstack.clickhouse import EmbeddedClickHouse
     from pipeline.events.alert import Alert
 
 NOW_MS = 1_795_000_000_000
@@ -60,39 +56,29 @@ def test_every_canary_is_noticed_in_its_first_hundred_requests(seed: int, budget
     assert alerts[0].requests_before <= 100
 
 
-@pytest.fixture
-def settings(clickhouse: EmbeddedClickHouse, unique: str) -> Iterator[Settings]:
-    """Settings of a migrated database."""
-    found = Settings.model_validate({"prefix": unique, "clickhouse": {"host": clickhouse.host, "port": clickhouse.port}})
-    admin = Admin(found)
-    migrate(admin, found)
-    yield found
-    admin.close()
-
-
-def test_a_flight_ends_with_the_alert_or_with_the_timeout(settings: Settings) -> None:
+def test_a_flight_ends_with_the_alert_or_with_the_timeout(migrated: Settings) -> None:
     """With a flow behind the topic the alert is seen and the delay said; without one it is a miss."""
-    broker = MemoryBroker({settings.requests_topic: 1})
-    reader, sink = Reader(settings), ClickHouseSink(settings)
-    missed = fly(settings, broker.producer(), reader, 1, timeout_s=0.6)
+    broker = MemoryBroker({migrated.requests_topic: 1})
+    reader, sink = Reader(migrated), ClickHouseSink(migrated)
+    missed = fly(migrated, broker.producer(), reader, 1, timeout_s=0.6)
     assert (missed.delay_s, missed.kind) == (None, "")
-    before = len(broker.records(settings.requests_topic))
+    before = len(broker.records(migrated.requests_topic))
     assert before == REQUESTS
 
     def flow() -> None:
         """Be ingest, detect and deliver."""
-        while len(broker.records(settings.requests_topic)) < 2 * REQUESTS:
+        while len(broker.records(migrated.requests_topic)) < 2 * REQUESTS:
             time.sleep(0.01)  # the other thread sends, bounded by the flight's timeout
         alerts: list[Alert] = []
-        run = Backtest(settings, 1, alerts.append, lambda *_: None)
-        run.feed([record.value() or b"" for record in broker.records(settings.requests_topic)[before:]], time.time_ns() // 1_000_000)
+        run = Backtest(migrated, 1, alerts.append, lambda *_: None)
+        run.feed([record.value() or b"" for record in broker.records(migrated.requests_topic)[before:]], time.time_ns() // 1_000_000)
         run.finish()
         values = [MemoryMessage(TopicPartition("t", 0), i, None, encode_alert(alert), None) for i, alert in enumerate(alerts)]
         sink.insert("alerts", ALERTS.convert(values), "t")
 
     behind = threading.Thread(target=flow)
     behind.start()
-    seen = fly(settings, broker.producer(), reader, 2, timeout_s=60.0)
+    seen = fly(migrated, broker.producer(), reader, 2, timeout_s=60.0)
     behind.join()
     assert seen.delay_s is not None
     assert 0.0 < seen.delay_s < 60.0

@@ -10,28 +10,16 @@ from pipeline.base.errors import UnavailableError
 from pipeline.base.settings import Settings
 from pipeline.devstack.processes import free_port
 from pipeline.ports.clickhouse import Admin, ClickHouseSink, Limits, QueryError, Reader
-from pipeline.ports.migrations import migrate, schema_version
+from pipeline.ports.migrations import schema_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.devstack.clickhouse import EmbeddedClickHouse
-
 
 @pytest.fixture
-def settings(clickhouse: EmbeddedClickHouse, unique: str) -> Settings:
-    """A migrated database of the test's own."""
-    settings = Settings(prefix=unique, clickhouse={"host": clickhouse.host, "port": clickhouse.port})
-    admin = Admin(settings)
-    migrate(admin, settings)
-    admin.close()
-    return settings
-
-
-@pytest.fixture
-def reader(settings: Settings) -> Iterator[Reader]:
+def reader(migrated: Settings) -> Iterator[Reader]:
     """A reader of it."""
-    reader = Reader(settings, Limits(rows=50, seconds=2, memory_bytes=200 << 20))
+    reader = Reader(migrated, Limits(rows=50, seconds=2, memory_bytes=200 << 20))
     yield reader
     reader.close()
 
@@ -76,14 +64,14 @@ def test_no_caller_gets_more_than_the_limit(reader: Reader) -> None:
         "SELECT * FROM url('http://127.0.0.1:9/', 'LineAsString')",
     ],
 )
-def test_writing_is_refused(reader: Reader, settings: Settings, sql: str) -> None:
+def test_writing_is_refused(reader: Reader, migrated: Settings, sql: str) -> None:
     """A reader writes nothing, changes no setting, and reaches no other address."""
     with pytest.raises(QueryError):
         reader.query(sql)
-    admin = Admin(settings)
-    assert schema_version(admin, settings).applied < 9
+    admin = Admin(migrated)
+    assert schema_version(admin, migrated).applied < 9
     assert admin.rows(
-        "SELECT count() FROM system.tables WHERE database = {d:String} AND name IN ('alerts', 'x')", {"d": settings.database}
+        "SELECT count() FROM system.tables WHERE database = {d:String} AND name IN ('alerts', 'x')", {"d": migrated.database}
     ) == [[1]]
     admin.close()
 
@@ -109,9 +97,9 @@ def test_a_wrong_query_is_named(reader: Reader, sql: str, named: str) -> None:
     assert "\n" not in caught.value.message
 
 
-def test_a_dedicated_user_is_used_for_reading(settings: Settings) -> None:
+def test_a_dedicated_user_is_used_for_reading(migrated: Settings) -> None:
     """With a read-only user in the settings the reader is that user; the embedded engine knows only `default`."""
-    own = settings.model_copy(update={"clickhouse": settings.clickhouse.model_copy(update={"readonly_username": "analyst"})})
+    own = migrated.model_copy(update={"clickhouse": migrated.clickhouse.model_copy(update={"readonly_username": "analyst"})})
     reader, sink = Reader(own), ClickHouseSink(own)
     with pytest.raises(Exception, match="AUTHENTICATION_FAILED"):
         reader.query("SELECT 1")

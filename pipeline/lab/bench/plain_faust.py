@@ -24,9 +24,7 @@ import orjson
 from river.anomaly import HalfSpaceTrees
 
 from pipeline.base.settings import load_settings
-
-GC_THRESHOLDS = (100_000, 50, 1_000)
-"""As in `roles.detect`."""
+from pipeline.roles.lifecycle import GC_THRESHOLDS
 
 FEATURES = ("input", "output", "reasoning", "length", "latency", "failed")
 

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import numpy as np
 
 from pipeline.base.settings import DetectSettings
-from pipeline.detectors.models import HIGHEST, AccountModels
+from pipeline.detectors.models import USUAL_AT_LEAST, AccountModels, cut
 from pipeline.features.catalogue import FEATURES, INDEX
 from pipeline.lab.evaluate.measure import measure_episodes
 from pipeline.lab.evaluate.ours import episodes
@@ -39,8 +39,6 @@ NOTE = (
 )
 _NEVER = -100.0
 """Log-odds of an ensemble that is off."""
-_EVERYBODYS_USUAL = -1.0
-"""The least that the detector takes for an account's usual log-odds, and for most accounts what it takes."""
 _CARRIER = "requests"
 """An input that belongs to no feature: what trees say on an input that is off is booked there, so that it is no witness."""
 
@@ -75,9 +73,9 @@ class SameForAll(AccountModels):
     __slots__ = ()
 
     def excess(self, odds: float) -> float:
-        """Log-odds beyond everybody's usual."""
+        """Log-odds beyond the least that the detector takes for an account's usual, and for most accounts what it takes."""
         own = super().excess(odds)
-        return own if math.isnan(own) else min(max(odds, -HIGHEST), HIGHEST) - _EVERYBODYS_USUAL
+        return own if math.isnan(own) else cut(odds) - USUAL_AT_LEAST
 
 
 def variants() -> list[Variant]:

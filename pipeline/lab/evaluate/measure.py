@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from pipeline.lab.evaluate.arrivals import DAY_MS
@@ -93,24 +94,14 @@ def measure(shard: Shard, bench: Bench, key: str, data: str) -> ShardResult:
         _count_scores(shard, ORACLE, oracle_scores(shard, bench.oracle), everyone, hostile, drafts)
     x, y, tenants = unalterable(shard) if bench.probe else (np.zeros((0, 0)), np.zeros(0, np.bool_), np.zeros(0, np.int64))
     single_x, single_y = single_features(shard) if bench.probe else (np.zeros((0, 0)), np.zeros(0, np.bool_))
-    days = active_days(shard)
-    return ShardResult(
-        key=key,
-        workload=shard.workload,
-        split=shard.split,
-        number=shard.number,
-        data=data,
-        weather=list(shard.weather),
-        events=len(shard.events),
-        rows=[_row(shard, account, int(days[i]), drafts[i]) for i, account in enumerate(shard.accounts)],
-        raised=raised[:_MOST_RAISED],
+    return msgspec.structs.replace(
+        _result(shard, key, data, drafts, raised, begun),
         probe_x=x.tolist(),
         probe_y=y.tolist(),
         probe_groups=tenants.tolist(),
         single_x=single_x.tolist(),
         single_y=single_y.tolist(),
         detect_seconds=detect_seconds,
-        seconds=time.perf_counter() - begun,
     )
 
 
@@ -122,6 +113,10 @@ def measure_episodes(shard: Shard, found: dict[str, list[Episode]], key: str, da
     for name, mine in found.items():
         _count_episodes(shard, name, mine, hostile, drafts)
     first = next(iter(found))
+    return _result(shard, key, data, drafts, _named(shard, first, found[first]), begun)
+
+
+def _result(shard: Shard, key: str, data: str, drafts: list[_Draft], raised: list[Raised], begun: float) -> ShardResult:
     days = active_days(shard)
     return ShardResult(
         key=key,
@@ -132,7 +127,7 @@ def measure_episodes(shard: Shard, found: dict[str, list[Episode]], key: str, da
         weather=list(shard.weather),
         events=len(shard.events),
         rows=[_row(shard, account, int(days[i]), drafts[i]) for i, account in enumerate(shard.accounts)],
-        raised=_named(shard, first, found[first])[:_MOST_RAISED],
+        raised=raised[:_MOST_RAISED],
         seconds=time.perf_counter() - begun,
     )
 

@@ -267,7 +267,8 @@ def _ablation(found: dict[str, Any]) -> str:
             ]
             rows.append(_row(cells, ours=not r["what"]))
             if r["what"]:
-                points.append((r["off"], r["lost"] / max(w["attacks"], 1), r["lost"] / max(w["attacks"], 1)))
+                lost = r["lost"] / max(w["attacks"], 1)
+                points.append((r["off"], lost, lost))
         parts.append(
             f"<h3>{escape(name)}</h3><p>{w['shards']} populations, {w['account_days']:,} benign active account-days, "
             f"{w['attacks']} attacks.</p>{_table(head, rows)}"

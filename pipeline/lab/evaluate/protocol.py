@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from multiprocessing import get_context
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -179,14 +178,8 @@ def _draw(task: _Task, marginals: Marginals) -> _Windows:
     return _Windows(np.stack(past), np.stack(windows), scribe.finish().prints)
 
 
-@cache
-def _marginals(data: Path | None) -> Marginals:
-    """Read once per process."""
-    return marginals_of(data)
-
-
 def _score(data: Path | None, task: _Task) -> _Scored:
-    marginals = _marginals(data)
+    marginals = marginals_of(data)
     drawn = _draw(task, marginals)
     rng = generator(515, 1, task.size)
     globe = Reference(_global(marginals, task.split), task.size, rng)

@@ -6,6 +6,7 @@ import hashlib
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -115,8 +116,9 @@ def settings_for(order: Order) -> dict[str, DetectSettings]:
     return found
 
 
+@cache
 def marginals_of(data: Path | None) -> Marginals:
-    """Real ones from the folder, else parametric ones."""
+    """Real ones from the folder, else parametric ones. Read once per process: a worker plays many populations of one source."""
     return load_real(data) if data is not None else load_parametric()
 
 

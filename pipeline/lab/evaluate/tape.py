@@ -7,13 +7,13 @@ alerts come without evidence and slices.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from pipeline.accounts.book import Book
 from pipeline.detectors.models import AccountModels
-from pipeline.features.blocks import Blocks
+from pipeline.features.blocks import joined, rows_of
 from pipeline.lab.evaluate.frames import frames
 from pipeline.lab.evaluate.ours import RING
 from pipeline.scoring.judge import Judge, Prepared
@@ -22,10 +22,9 @@ from pipeline.scoring.mind import Mind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
     from pipeline.base.settings import DetectSettings
     from pipeline.events.alert import Alert
+    from pipeline.features.blocks import Blocks
     from pipeline.lab.evaluate.table import Shard
     from pipeline.scoring.taught import Taught
 
@@ -60,8 +59,7 @@ class _Recorder(Judge):
 
     def prepare(self, blocks: Blocks, lo: int, hi: int) -> Prepared:
         """Keep the blocks: the book's own are overwritten by the next ones."""
-        chunk: list[NDArray[Any]] = [column[lo:hi].copy() for column in blocks]
-        self._chunks.append(Blocks(*chunk))
+        self._chunks.append(rows_of(blocks, slice(lo, hi)))
         self._base = self._kept - lo
         self._kept += hi - lo
         return super().prepare(blocks, lo, lo)
@@ -83,8 +81,7 @@ class _Recorder(Judge):
 
     def blocks(self) -> Blocks:
         """Everything in the order of decisions."""
-        columns: list[NDArray[Any]] = [np.concatenate(parts)[self._order] for parts in zip(*self._chunks, strict=True)]
-        return Blocks(*columns)._replace(slot=np.array(self._slot, np.int32))
+        return rows_of(joined(self._chunks), np.array(self._order))._replace(slot=np.array(self._slot, np.int32))
 
 
 def record(shard: Shard, settings: DetectSettings) -> Tape:
