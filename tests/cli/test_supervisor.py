@@ -33,6 +33,14 @@ with open(sys.argv[1], "a") as out: out.write("up\\n")
 while not stopped: signal.pause()
 with open(sys.argv[1], "a") as out: out.write("drained\\n")
 """
+SETTLES_THIRD = """
+import os, signal, sys
+stopped = []
+signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
+with open(sys.argv[1], "a") as out: out.write(f"{os.getpid()}\\n")
+with open(sys.argv[1]) as written: last = len(written.readlines()) >= 3
+while last and not stopped: signal.pause()
+"""
 UNTIL_EOF = """
 import os, sys
 with open(sys.argv[1], "a") as out: out.write("up\\n")
@@ -93,12 +101,12 @@ class Running:
 
 def test_a_child_that_dies_is_started_again(tmp_path: Path, stop: threading.Event) -> None:
     """A child that ends, even with status 0, comes back as a new process while the other goes on."""
-    counting, steady = tmp_path / "counting", tmp_path / "steady"
-    running = Running(supervisor(a=(COUNTING, counting), b=(UNTIL_TERM, steady)), stop)
-    await_that(lambda: len(lines(counting)) >= 3)
+    settling, steady = tmp_path / "settling", tmp_path / "steady"
+    running = Running(supervisor(a=(SETTLES_THIRD, settling), b=(UNTIL_TERM, steady)), stop)
+    await_that(lambda: len(lines(settling)) >= 3 and lines(steady) == ["up"])
     stop.set()
     assert running.join() == 0
-    assert len(set(lines(counting))) == len(lines(counting))
+    assert len(set(lines(settling))) == 3
     assert lines(steady) == ["up", "drained"]
 
 
