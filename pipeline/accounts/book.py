@@ -14,6 +14,7 @@ Nothing depends on where frames begin or end, nor on which accounts are packed: 
 from __future__ import annotations
 
 import hashlib
+import zlib
 from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
 LATE_MS = HOUR_MS
 OPERATIONAL = frozenset({"checkpoint_interval_s", "checkpoint_backlog_s", "checkpoint_frames", "max_hot_accounts", "prior_file"})
 """Detect settings that do not shape state or decisions; of the prior it is the content that does, wherever the file lies."""
-PACKED_TOGETHER = 4_096
-"""Accounts packed in one go: some ten megabytes."""
+TOGETHER = 4_096
+"""Accounts packed, or judged by the clock, in one go: some ten megabytes."""
 
 
 class HoleError(StillwatchError):
@@ -131,7 +132,7 @@ class Book:
         self._saved = np.full(256, -1, np.int64)  # version in the last checkpoint, −1 none
         self._used_at = np.zeros(256, np.int64)  # frames offset of the last use, for choosing what to pack
         self._free: list[int] = []
-        # packed accounts: (record, version, saved version)
+        # packed accounts: (squeezed record, version, saved version)
         self._cold: dict[str, tuple[bytes, int, int]] = {}
         self._cold_dirty: set[str] = set()  # packed since the last checkpoint with unsaved changes
         self._cold_due: dict[str, int] = {}  # packed with an open block or episode: event time at which the clock wants them
@@ -248,10 +249,7 @@ class Book:
     def _judge(self, run: _Run, count: int, notes: _Notes | None) -> None:
         blocks = self._blocks
         prepared = self.judge.prepare(blocks, 0, count)
-        order = range(count)
-        if notes is None:  # the clock's order: by account, not by slot
-            order = sorted(order, key=lambda k: self._ids[blocks.slot[k]])  # type: ignore[assignment]
-        for k in order:
+        for k in range(count):
             slot = int(blocks.slot[k])
             mind = self._minds[slot]
             if notes is not None:
@@ -282,15 +280,23 @@ class Book:
             return
         for account_id in [a for a, due_ms in self._cold_due.items() if due_ms <= hour_ms]:  # 5
             self._live(account_id, run.offset)
-        slots = np.array(sorted(self._slot.values()), np.int32)
-        self._reserve_blocks(len(slots))
-        self._judge(run, int(close_open(self._rows, slots, hour_ms, self._blocks, 0)), None)
+        for slots in self._over(hour_ms):
+            self._judge(run, int(close_open(self._rows, slots, hour_ms, self._blocks, 0)), None)
         for slot in sorted((s for s in self._slot.values() if 0 < self._minds[s].deadline_ms <= hour_ms), key=self._ids.__getitem__):
             run.emit(self.judge.expire(self._ids[slot], self._minds[slot], hour_ms), -1)
             self._version[slot] = run.offset
         run.emit(self.judge.tick(hour_ms), -1)
         if hour_ms // epoch_ms > before // epoch_ms:
             self.judge.end_epoch(hour_ms // epoch_ms)
+
+    def _over(self, hour_ms: int) -> Iterator[NDArray[np.int32]]:
+        """Slots whose open block the clock ends, some at a time, in the order of their accounts' ids: slots are chance."""
+        live = np.array(list(self._slot.values()), np.int32)
+        ends = np.array(_block_ends_ms(self._rows, live), np.int64)
+        due = sorted(live[(ends > 0) & (ends <= hour_ms)].tolist(), key=self._ids.__getitem__)
+        self._reserve_blocks(min(len(due), TOGETHER))
+        for lo in range(0, len(due), TOGETHER):
+            yield np.array(due[lo : lo + TOGETHER], np.int32)
 
     def _reserve_blocks(self, capacity: int) -> None:
         if len(self._blocks.slot) < capacity:
@@ -339,10 +345,10 @@ class Book:
             self._version[slot], self._saved[slot] = offset, -1
             self._rollups.unpack(slot, 0, b"")
         else:
-            data, self._version[slot], self._saved[slot] = packed
+            squeezed, self._version[slot], self._saved[slot] = packed
             self._cold_dirty.discard(account_id)
             self._cold_due.pop(account_id, None)
-            record = decode_account(data)
+            record = decode_account(zlib.decompress(squeezed))
             if len(record.row) != ROW.itemsize:
                 raise CodecError(f"account record has a feature row of {len(record.row)} bytes, {ROW.itemsize} expected")
             _bytes(self._rows)[slot] = np.frombuffer(record.row, np.uint8)
@@ -353,8 +359,8 @@ class Book:
 
     def _pack(self, slots: list[int]) -> Iterator[tuple[bytes, int]]:
         """(record, event time at which the clock must look at it or 0) of each account, in bulk: a checkpoint has thousands."""
-        for lo in range(0, len(slots), PACKED_TOGETHER):
-            yield from self._pack_some(slots[lo : lo + PACKED_TOGETHER])
+        for lo in range(0, len(slots), TOGETHER):
+            yield from self._pack_some(slots[lo : lo + TOGETHER])
 
     def _pack_some(self, slots: list[int]) -> list[tuple[bytes, int]]:
         packed = _bytes(self._rows)[slots].tobytes()
@@ -378,7 +384,7 @@ class Book:
         for slot, (data, due_ms) in zip(coldest, packed, strict=True):
             account_id = self._ids[slot]
             version, saved = int(self._version[slot]), int(self._saved[slot])
-            self._cold[account_id] = (data, version, saved)
+            self._cold[account_id] = (_squeezed(data), version, saved)
             if version != saved:
                 self._cold_dirty.add(account_id)
             if due_ms:
@@ -406,9 +412,9 @@ class Book:
             self._save(records, superseded, self._ids[slot], data, version, saved)
         self._saved[changed] = self._version[changed]
         for account_id in sorted(self._cold_dirty):
-            data, version, saved = self._cold[account_id]
-            self._save(records, superseded, account_id, data, version, saved)
-            self._cold[account_id] = (data, version, version)
+            squeezed, version, saved = self._cold[account_id]
+            self._save(records, superseded, account_id, zlib.decompress(squeezed), version, saved)
+            self._cold[account_id] = (squeezed, version, version)
         self._cold_dirty.clear()
         self._save_ring(records, superseded)
         judge_key = numbered_key(b"j", self.applied)
@@ -480,7 +486,7 @@ class Book:
         book._accept_marker(marker)
         for raw_id, (version, _, value) in _newest(by_kind[b"a"], marker.applied, book._garbage).items():
             account_id = raw_id.decode("utf-8", "surrogatepass")
-            book._cold[account_id] = (value, version, version)
+            book._cold[account_id] = (_squeezed(value), version, version)
             if due_ms := decode_account(value).due_ms:
                 book._cold_due[account_id] = due_ms
         if len(book._cold) < marker.accounts:
@@ -553,7 +559,12 @@ def _bytes(rows: NDArray[np.void]) -> NDArray[np.uint8]:
     return rows.view(np.uint8).reshape(len(rows), ROW.itemsize)
 
 
-def _block_ends_ms(rows: NDArray[np.void], slots: list[int]) -> list[int]:
+def _squeezed(record: bytes) -> bytes:
+    """A packed account as it waits in memory: most of the row of a small customer is zero."""
+    return zlib.compress(record, 1)
+
+
+def _block_ends_ms(rows: NDArray[np.void], slots: list[int] | NDArray[np.int32]) -> list[int]:
     """Event time at which the clock closes the open block of each slot, 0: none is open."""
     hour, requests = rows["block_hour"][slots].astype(np.int64) + 1, rows["block_requests"][slots]
     end = np.where(requests >= MIN_BLOCK, hour, -(-hour // DAY_HOURS) * DAY_HOURS)

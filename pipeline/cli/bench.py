@@ -16,11 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.base.errors import StillwatchError
-from pipeline.base.settings import KafkaSettings, Settings
+from pipeline.base.settings import KafkaSettings, Settings, load_settings
+from pipeline.cli.lines import progress_bar
 from pipeline.devstack.apache_kafka import apache_kafka
 from pipeline.devstack.broker import embedded_broker
 from pipeline.devstack.clickhouse import EmbeddedClickHouse, embedded_clickhouse
 from pipeline.devstack.processes import Child, ProcessGroup, free_port, module_argv
+from pipeline.lab.bench.memory import measure_memory
 from pipeline.lab.bench.throughput import BenchError, Ours, Peer, measure_ours, measure_peer, summarise
 from pipeline.lab.simulate import bulk_records
 from pipeline.ports.clickhouse import Limits, Reader
@@ -40,12 +42,8 @@ def register(app: typer.Typer) -> None:
     """Add the verb."""
     bench = typer.Typer(no_args_is_help=True, help="Benchmarks on the real parts; JSON that diffs clean.")
     bench.command("throughput")(throughput)
-    bench.callback()(_group)
+    bench.command("memory")(memory)
     app.add_typer(bench, name="bench")
-
-
-def _group() -> None:
-    """Keep `throughput` a subcommand although it is the only one."""
 
 
 def throughput(
@@ -89,6 +87,35 @@ def throughput(
             },
         }  # fmt: skip
     _show(result)
+    _write(out, result)
+
+
+def memory(
+    accounts: Annotated[int, typer.Option(min=1_000, help="Accounts to track.")] = 1_000_000,
+    partitions: Annotated[int, typer.Option(min=1, help="Books that share them.")] = 4,
+    requests_per_day: Annotated[float, typer.Option(min=1, help="Mean requests of an account per day, over two days.")] = 10.0,
+    out: Annotated[Path | None, typer.Option(help="Write every figure as JSON.")] = None,
+) -> None:
+    """Resident bytes per tracked account, its River models included, and CPU per event of the core with that many.
+
+    Customers of the simulator, each many times over. A book keeps `detect.max_hot_accounts` of them live, the others packed.
+    """
+    settings = load_settings()
+    with progress_bar() as progress:
+        task = progress.add_task("frames", total=None)
+        found = measure_memory(
+            settings, accounts, partitions, requests_per_day, lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    result = {"id": "memory", **found._asdict(), "max_hot_accounts": settings.detect.max_hot_accounts, "partitions": partitions}
+    console = Console(width=120)
+    console.print(
+        f"{found.bytes_per_account:,.0f} bytes per account: {found.accounts:,} accounts, {found.packed:,} of them packed, in "
+        f"{found.resident_bytes / 2**30:.2f} GiB; {found.us_per_event:.1f} µs per event over {found.events:,} events"
+    )
+    _write(out, result)
+
+
+def _write(out: Path | None, result: dict[str, Any]) -> None:
     if out is not None:
         out.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,7 +66,7 @@ def _state(book: Book) -> State:
     """Everything the book knows, in one comparable value."""
     book._pack_cold(0)
     marker = decode_marker(book.checkpoint().marker[1])
-    return {a: record for a, (record, _, _) in book._cold.items()}, book.judge.pack(), book._ring.head, marker
+    return {a: zlib.decompress(record) for a, (record, _, _) in book._cold.items()}, book.judge.pack(), book._ring.head, marker
 
 
 def _run(frames: list[bytes], checkpoints: set[int], detect: DetectSettings) -> tuple[State, list[Alert], dict[tuple[object, ...], Rollup]]:
@@ -197,8 +198,8 @@ def test_a_decision_told_twice_counts_once(decisions: list[tuple[int, Control]])
         assert hole == (1 if offset == 4 else 0)
     once._pack_cold(0)
     again._pack_cold(0)
-    assert {a: decode_account(data).mind for a, (data, _, _) in once._cold.items()} == {
-        a: decode_account(data).mind for a, (data, _, _) in again._cold.items()
+    assert {a: decode_account(zlib.decompress(data)).mind for a, (data, _, _) in once._cold.items()} == {
+        a: decode_account(zlib.decompress(data)).mind for a, (data, _, _) in again._cold.items()
     }
     assert len(once._cold) == 4
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
+from pipeline.base.settings import DetectSettings, Settings
+from pipeline.lab.bench.memory import measure_memory
 from pipeline.lab.bench.throughput import BenchError, Ours, Peer, measure_ours, measure_peer, second_half, summarise
 
 if TYPE_CHECKING:
@@ -97,3 +99,18 @@ def test_ratios_are_medians_over_pairs() -> None:
     peers = [Peer(10, 1, speed, 100.0, 0, 1.0, 1, 0) for speed in (20.0, 20.0, 30.0)]
     result = summarise(ours, peers)
     assert (result["ratio"], result["cpu_ratio"], result["ours_events_per_s"]) == (1.0, 5.0, 20.0)
+
+
+def test_memory_counts_every_copy_of_the_population() -> None:
+    """Copies are accounts of their own; what does not fit among the live ones is packed; every event of them all is applied."""
+    told: list[tuple[int, int]] = []
+    detect = DetectSettings(max_hot_accounts=50, dedupe_ring=65_536)
+    found = measure_memory(Settings(detect=detect), 300, 2, 10.0, lambda done, total: told.append((done, total)), population=40)
+    once = measure_memory(Settings(detect=detect), 1, 1, 10.0, lambda *_: None, population=40)
+    copies = found.accounts // once.accounts
+    assert found.accounts == copies * once.accounts
+    assert copies >= 6
+    assert found.events == copies * once.events
+    assert found.accounts - found.packed <= 2 * 50 * 5 // 4
+    assert found.packed > 0
+    assert told[-1][0] == told[-1][1] > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -99,7 +100,7 @@ class Ingest:
             assert (position.offset, position.hole) == (self.broker.log(CONTROL).end - 1, 0)
             book._pack_cold(0)
             for account, (record, _, _) in book._cold.items():
-                rulings = Mind.unpack(decode_account(record).mind).rulings
+                rulings = Mind.unpack(decode_account(zlib.decompress(record)).mind).rulings
                 assert rulings is not None
                 (found[account],) = (excuse.requests_per_day for excuse in rulings.excuses)
         return found
