@@ -379,12 +379,12 @@ class Book:
         """Pack the least recently used accounts until `keep` are live."""
         slots = np.array(list(self._slot.values()), np.int64)
         coldest = slots[np.argsort(self._used_at[slots], kind="stable")][: len(slots) - keep].tolist()
-        packed = list(self._pack(coldest))
+        packed = [(_squeezed(data), due_ms) for data, due_ms in self._pack(coldest)]
         self._rollups.drop(np.array(coldest, np.int32), self._ids)
-        for slot, (data, due_ms) in zip(coldest, packed, strict=True):
+        for slot, (squeezed, due_ms) in zip(coldest, packed, strict=True):
             account_id = self._ids[slot]
             version, saved = int(self._version[slot]), int(self._saved[slot])
-            self._cold[account_id] = (_squeezed(data), version, saved)
+            self._cold[account_id] = (squeezed, version, saved)
             if version != saved:
                 self._cold_dirty.add(account_id)
             if due_ms:

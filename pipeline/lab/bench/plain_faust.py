@@ -15,6 +15,7 @@ import gc
 import math
 import resource
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -53,7 +54,7 @@ def _scaled(event: _Event) -> dict[str, float]:
     }
 
 
-def make_app(bootstrap_servers: str, topic_name: str, group: str) -> Any:  # noqa: ANN401 - faust is loosely typed
+def make_app(bootstrap_servers: str, topic_name: str, group: str, datadir: str) -> Any:  # noqa: ANN401 - faust is loosely typed
     """The application."""
     app: Any = faust.App(
         group,
@@ -66,6 +67,7 @@ def make_app(bootstrap_servers: str, topic_name: str, group: str) -> Any:  # noq
         topic_disable_leader=True,
         web_enabled=False,
         autodiscover=False,
+        datadir=datadir,
     )
     topic = app.topic(topic_name, key_serializer="raw", value_serializer="raw", acks=False)
     decode = msgspec.json.Decoder(_Event).decode
@@ -105,10 +107,11 @@ def main() -> None:
     """Run until terminated."""
     settings = load_settings()
     gc.set_threshold(*GC_THRESHOLDS)
-    app = make_app(settings.kafka.bootstrap_servers, settings.requests_topic, settings.group("plain-faust"))
-    app.finalize()
-    app.loop.run_until_complete(app.start())
-    app.loop.run_forever()
+    with tempfile.TemporaryDirectory(prefix="stillwatch-peer-", ignore_cleanup_errors=True) as datadir:
+        app = make_app(settings.kafka.bootstrap_servers, settings.requests_topic, settings.group("plain-faust"), datadir)
+        app.finalize()
+        app.loop.run_until_complete(app.start())
+        app.loop.run_forever()
 
 
 if __name__ == "__main__":
