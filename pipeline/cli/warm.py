@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 REQUESTS = 120
 ACCOUNTS = 2
+EARLY = 10
+"""Requests of an account that is heard of no more: the clock ends its block."""
 STEP_MS = 120_000
 START_MS = 1_780_000_000_000
 
@@ -36,7 +38,7 @@ def _frames(settings: Settings) -> list[bytes]:
             {
                 "event_id": f"warm-{number}",
                 "occurred_at_ms": START_MS + number * STEP_MS,
-                "account_id": f"warm-{number % ACCOUNTS}",
+                "account_id": f"warm-{number % ACCOUNTS if number >= EARLY else 'early'}",
                 "operation": "chat",
                 "model": "warm",
                 "status": 200 if number % 10 else 429,
