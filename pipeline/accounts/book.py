@@ -280,7 +280,8 @@ class Book:
             return
         for account_id in [a for a, due_ms in self._cold_due.items() if due_ms <= hour_ms]:  # 5
             self._live(account_id, run.offset)
-        for slots in self._over(hour_ms):
+        for slots in self._due(hour_ms):
+            self._reserve_blocks(len(slots))
             self._judge(run, int(close_open(self._rows, slots, hour_ms, self._blocks, 0)), None)
         for slot in sorted((s for s in self._slot.values() if 0 < self._minds[s].deadline_ms <= hour_ms), key=self._ids.__getitem__):
             run.emit(self.judge.expire(self._ids[slot], self._minds[slot], hour_ms), -1)
@@ -289,14 +290,13 @@ class Book:
         if hour_ms // epoch_ms > before // epoch_ms:
             self.judge.end_epoch(hour_ms // epoch_ms)
 
-    def _over(self, hour_ms: int) -> Iterator[NDArray[np.int32]]:
+    def _due(self, hour_ms: int) -> Iterator[NDArray[np.int32]]:
         """Slots whose open block the clock ends, some at a time, in the order of their accounts' ids: slots are chance."""
         live = np.array(list(self._slot.values()), np.int32)
-        ends = np.array(_block_ends_ms(self._rows, live), np.int64)
-        due = sorted(live[(ends > 0) & (ends <= hour_ms)].tolist(), key=self._ids.__getitem__)
-        self._reserve_blocks(min(len(due), TOGETHER))
+        ends = _block_ends_ms(self._rows, live)
+        due = np.array(sorted(live[(ends > 0) & (ends <= hour_ms)].tolist(), key=self._ids.__getitem__), np.int32)
         for lo in range(0, len(due), TOGETHER):
-            yield np.array(due[lo : lo + TOGETHER], np.int32)
+            yield due[lo : lo + TOGETHER]
 
     def _reserve_blocks(self, capacity: int) -> None:
         if len(self._blocks.slot) < capacity:
@@ -367,7 +367,7 @@ class Book:
         size = ROW.itemsize
         due = [
             _due_ms(self._minds[slot].deadline_ms, block_ms)
-            for slot, block_ms in zip(slots, _block_ends_ms(self._rows, slots), strict=True)
+            for slot, block_ms in zip(slots, _block_ends_ms(self._rows, slots).tolist(), strict=True)
         ]
         parts = zip(slots, range(0, len(packed), size), self._rollups.pack(slots), due, strict=True)
         return [
@@ -564,12 +564,11 @@ def _squeezed(record: bytes) -> bytes:
     return zlib.compress(record, 1)
 
 
-def _block_ends_ms(rows: NDArray[np.void], slots: list[int] | NDArray[np.int32]) -> list[int]:
+def _block_ends_ms(rows: NDArray[np.void], slots: list[int] | NDArray[np.int32]) -> NDArray[np.int64]:
     """Event time at which the clock closes the open block of each slot, 0: none is open."""
     hour, requests = rows["block_hour"][slots].astype(np.int64) + 1, rows["block_requests"][slots]
     end = np.where(requests >= MIN_BLOCK, hour, -(-hour // DAY_HOURS) * DAY_HOURS)
-    ends: list[int] = np.where(requests > 0, HOUR_MS * end, 0).tolist()
-    return ends
+    return np.where(requests > 0, HOUR_MS * end, 0)
 
 
 def _due_ms(deadline_ms: int, block_ms: int) -> int:

@@ -107,8 +107,7 @@ def memory(
             settings, accounts, partitions, requests_per_day, lambda done, total: progress.update(task, completed=done, total=total)
         )
     result = {"id": "memory", **found._asdict(), "max_hot_accounts": settings.detect.max_hot_accounts, "partitions": partitions}
-    console = Console(width=120)
-    console.print(
+    Console(width=120).print(
         f"{found.bytes_per_account:,.0f} bytes per account: {found.accounts:,} accounts, {found.packed:,} of them packed, in "
         f"{found.resident_bytes / 2**30:.2f} GiB; {found.us_per_event:.1f} µs per event over {found.events:,} events"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -57,8 +58,7 @@ class Memory(NamedTuple):
 def _resident() -> int:
     """Resident memory of this process, bytes."""
     gc.collect()
-    with open("/proc/self/statm") as statm:  # noqa: PTH123 - one line of the kernel's
-        return int(statm.read().split()[1]) * _PAGE
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
 
 
 def measure_memory(
