@@ -7,7 +7,6 @@ production. Copies share the strings of symbols; no book keeps those.
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from pathlib import Path
@@ -57,7 +56,6 @@ class Memory(NamedTuple):
 
 def _resident() -> int:
     """Resident memory of this process, bytes."""
-    gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
 
 
