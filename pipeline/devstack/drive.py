@@ -81,8 +81,8 @@ class Drive:
         settings = self._stack.settings
         producer = KafkaBroker(settings.kafka).producer()
         with (
-            closing(Reader(settings, Limits(rows=READ_ROWS))) as reader,
             Feed(self._scenario, producer, settings.requests_topic, speedup=speedup, ahead=AHEAD) as feed,
+            closing(Reader(settings, Limits(rows=READ_ROWS))) as reader,
         ):
             while not feed.done:
                 self._turn(feed)

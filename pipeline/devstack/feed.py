@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from pipeline.lab.simulate import Note, Tally, publish, simulate
@@ -22,11 +23,11 @@ class _StoppedError(Exception):
 
 
 class Feed:
-    """Sends a scenario's records; use it as a context manager, which stops it.
+    """Sends a scenario's records; use it as a context manager, which stops it and is done with the producer, however it ends.
 
     Args:
         scenario: what to play.
-        producer: where it goes.
+        producer: where it goes; the feed's own from here on.
         topic: the requests topic.
         speedup: seconds of event time per second at most; None for no limit.
         ahead: records that may be under way to the other end (`through`) before the feed waits.
@@ -53,22 +54,28 @@ class Feed:
         self._speedup = speedup
         self._ahead = ahead
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="feed")
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # interrupted: it may run all the same
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        with suppress(RuntimeError):  # it did not get to begin, and stops as soon as it does
+            self._thread.join()
+        self._producer.abandon()  # librdkafka's threads must not outlive the interpreter
 
     def _run(self) -> None:
         try:
             publish(self._counted(), self._producer, self._topic, speedup=self._speedup, on_progress=self._progress)
             self.done = True
         except _StoppedError:
-            self._producer.abandon()
+            pass
         except BaseException as error:  # noqa: BLE001 - its owner raises it
             self.error = error
 

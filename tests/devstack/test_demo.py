@@ -37,6 +37,7 @@ class Demo:
             "TMPDIR": str(self.folders["tmp"]),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
             "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",  # a crash says where
         }
         own = {"STILLWATCH_KAFKA__BOOTSTRAP_SERVERS": "kafka.invalid:9092"}  # a user's settings, which it must not use
         self.lines: list[str] = []
@@ -137,7 +138,7 @@ def test_the_demo_catches_its_attackers_counts_and_says_so(demo: Callable[..., D
     assert "0 records behind in api.requests" in run.ask("doctor", "--dev")
     children = run.children()
     run.process.send_signal(signal.SIGINT)
-    assert run.end() == 0
+    assert run.end() == 0, run.text
     assert gone(children)
     assert run.left_behind() == []
 
@@ -150,7 +151,7 @@ def test_ctrl_c_ends_every_process_it_started(demo: Callable[..., Demo]) -> None
     assert sum("pipeline.cli run" in command for command in children) == 3
     assert len(children) == 5
     run.process.send_signal(signal.SIGINT)
-    assert run.end() == 130
+    assert run.end() == 130, run.text
     assert gone(children)
     assert "Traceback" not in run.text
     assert run.left_behind() == []
@@ -162,7 +163,7 @@ def test_a_role_that_dies_is_shown_with_its_last_words(demo: Callable[..., Demo]
     run.until("customers and 5 attackers")
     children = run.children()
     os.kill(next(pid for command, pid in children.items() if "run deliver" in command), signal.SIGKILL)
-    assert run.end() == 4
+    assert run.end() == 4, run.text
     assert "deliver ended with status -9" in run.text
     assert "role.started" in run.text
     assert gone(children)
@@ -173,6 +174,6 @@ def test_a_role_that_dies_is_shown_with_its_last_words(demo: Callable[..., Demo]
 def test_values_that_make_no_sense_are_refused_before_anything_starts(demo: Callable[..., Demo], args: tuple[str, str]) -> None:
     """One line that names the value, status 2."""
     run = demo(*args)
-    assert run.end() == 2
+    assert run.end() == 2, run.text
     assert len(run.lines) == 1
     assert args[1] in run.lines[0]

@@ -376,3 +376,22 @@ def test_a_feed_that_cannot_send_says_why() -> None:
         until(feed, lambda: feed.error is not None)
     assert isinstance(feed.error, UnavailableError)
     assert not feed.done
+
+
+@pytest.mark.parametrize("began", [True, False])
+def test_a_feed_interrupted_as_it_starts_leaves_no_thread_and_no_producer(*, began: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C inside `Thread.start`, before or after the thread exists: nothing sends on."""
+    wire = Wire()
+    before = set(threading.enumerate())
+    real = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if began:
+            real(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(KeyboardInterrupt), Feed(SMALL, wire, "t", speedup=None, ahead=300):
+        pytest.fail("it was entered")
+    assert wire.abandoned
+    assert set(threading.enumerate()) <= before
