@@ -187,9 +187,7 @@ class Book:
             self._ring_version = offset
         slots = self._slots_of(header, columns, take, offset)  # 3
         run = _Run(offset, header, columns, slots, segments)
-        late = 0
-        for segment, lo, hi in segments:
-            late += self._run_segment(run, segment, lo, hi, take, applies)
+        late = self._run_segments(run, take, applies)
         self.applied = offset
         effects = Effects(run.alerts, run.alert_rows, int(take.sum()), int(applies.sum() - take.sum()), int(conflict.sum()), late)
         if len(self._slot) > self.settings.max_hot_accounts * 5 // 4:
@@ -222,27 +220,36 @@ class Book:
                 rule(self._minds[slot], record)
                 self._version[slot] = self._used_at[slot] = offset
 
-    def _run_segment(self, run: _Run, segment: Segment, lo: int, hi: int, take: NDArray[np.bool_], applies: NDArray[np.bool_]) -> int:
+    def _run_segments(self, run: _Run, take: NDArray[np.bool_], applies: NDArray[np.bool_]) -> int:
+        """Rows of all segments in order, as many at once as no hour's end falls between → how many were late."""
         columns = run.columns
-        source = self.watermarks.source(segment.partition)
-        late = 0
-        while lo < hi:  # 4
-            stop = self.watermarks.advance(
-                source, columns.occurred_at_ms, columns.account_hash, columns.account, applies, lo, hi, self._next_tick()
-            )
-            late += self._run_rows(run, segment.partition, lo, stop, take)
-            lo = stop
-            self._tick(run)
-        self.watermarks.hint(source, segment.watermark_ms)
-        self._tick(run)
-        return late
+        late = begin = 0
+        for segment, lo, hi in run.segments:
+            source = self.watermarks.source(segment.partition)
+            row = lo
+            while row < hi:  # 4
+                row = self.watermarks.advance(
+                    source, columns.occurred_at_ms, columns.account_hash, columns.account, applies, row, hi, self._next_tick()
+                )
+                if self._hour_is_over():
+                    late += self._run_rows(run, begin, row, take)
+                    begin = row
+                    self._tick(run)
+            self.watermarks.hint(source, segment.watermark_ms)
+            if self._hour_is_over():
+                late += self._run_rows(run, begin, hi, take)
+                begin = hi
+                self._tick(run)
+        return late + self._run_rows(run, begin, run.header.rows, take)
 
-    def _run_rows(self, run: _Run, source_partition: int, lo: int, hi: int, take: NDArray[np.bool_]) -> int:
+    def _run_rows(self, run: _Run, lo: int, hi: int, take: NDArray[np.bool_]) -> int:
+        if lo >= hi:
+            return 0
         columns, slots = run.columns, run.slots
         self._reserve_blocks(2 * (hi - lo))
         count = int(apply_events(self._rows, columns, slots, lo, hi, self.settings.block_requests, self._blocks, 0))
         self._rollups.apply(columns, slots, lo, hi, run.offset, self._ids)
-        self._judge(run, count, _Notes(run, source_partition, lo, hi, self._minds))
+        self._judge(run, count, _Notes(run, lo, hi, self._minds))
         behind = columns.occurred_at_ms[lo:hi] < self._tick_ms - LATE_MS
         return int((behind & take[lo:hi]).sum())
 
@@ -267,10 +274,12 @@ class Book:
         """Watermark at which the next hour is over, its allowed lateness included."""
         return self._tick_ms + HOUR_MS + self.settings.allowed_lateness_s * 1_000 if self._tick_ms >= 0 else 0
 
+    def _hour_is_over(self) -> bool:
+        now_ms = self.watermarks.now_ms
+        return now_ms >= max(self._next_tick(), 0)
+
     def _tick(self, run: _Run) -> None:
         now_ms = self.watermarks.now_ms
-        if now_ms < self._next_tick() or now_ms < 0:
-            return
         hour_ms = (now_ms - self.settings.allowed_lateness_s * 1_000) // HOUR_MS * HOUR_MS
         first = self._tick_ms < 0
         epoch_ms = self.settings.epoch_s * 1_000
@@ -587,6 +596,10 @@ class _Run:
         self.columns = columns
         self.slots = slots
         self.segments = segments
+        self.sources = np.full(header.rows, -1, np.int64)
+        """Source partition of each row that is new."""
+        for segment, lo, hi in segments:
+            self.sources[lo:hi] = segment.partition
         self.alerts: list[Alert] = []
         self.alert_rows: list[int] = []
 
@@ -598,8 +611,8 @@ class _Run:
 class _Notes:
     """Tells watched minds about their events, in row order, interleaved with the blocks that turn watching on and off."""
 
-    def __init__(self, run: _Run, source_partition: int, lo: int, hi: int, minds: list[Mind]) -> None:
-        self._requests = Requests(run.columns, run.header.symbols, source_partition, lo, hi)
+    def __init__(self, run: _Run, lo: int, hi: int, minds: list[Mind]) -> None:
+        self._requests = Requests(run.columns, run.header.symbols, run.sources, lo, hi)
         self._hi = hi
         self._minds = minds
         self._slots = run.slots[lo:hi]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipeline.base.hashing import hash_bytes, mix
+from pipeline.base.hashing import hash_bytes, mix, word_at
 from pipeline.base.jit import inline, kernel
 from pipeline.events.frame import COLUMNS, Columns, Dictionary
 from pipeline.intake.rows import FLOAT_FIELDS, INTEGER_FIELDS, STRINGS, SYMBOL_FIELDS
@@ -34,10 +34,7 @@ def _quick(text: NDArray[np.uint8], start: int, stop: int) -> np.uint64:
     h = np.uint64(stop - start) * _DIGEST
     i = start
     while i + 8 <= stop:
-        word = np.uint64(0)
-        for k in range(8):
-            word |= np.uint64(text[i + k]) << np.uint64(8 * k)
-        h = (h ^ word) * np.uint64(0xFF51AFD7ED558CCD)
+        h = (h ^ word_at(text, np.uint64(i))) * np.uint64(0xFF51AFD7ED558CCD)
         h ^= h >> np.uint64(32)
         i += 8
     word = np.uint64(0)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pipeline.base.hashing import hash_bytes, mix
+from pipeline.base.hashing import digest_bytes, mix
 from pipeline.base.jit import inline, kernel
 from pipeline.events.frame import SKETCH_DIMS
 from pipeline.intake.markers import bucket_of, compile_phrases
@@ -209,7 +209,7 @@ def fingerprint_text(  # noqa: C901, PLR0912, PLR0915 - one loop over characters
     one, wrap = np.uint64(1), np.uint64(PLACES - 1)
     zero = np.uint32(DIGIT << KIND_SHIFT | 48)
     row.template = row.prefix = row.suffix = np.uint64(0)
-    row.digest = hash_bytes(data, begin, end)
+    row.digest = digest_bytes(data, begin, end)
     m = np.uint64(normalise(data, begin, end, shelf.fold, text))  # unsigned, as in `text`
     _sketch(text, m, desk.grams, desk.sums, row.sketch)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pipeline.base.hashing import word_at
 from pipeline.base.jit import inline, kernel
 
 if TYPE_CHECKING:
@@ -158,19 +159,31 @@ def _plain_escape(c: Any) -> int:  # noqa: ANN401, PLR0911 - a byte; a table in 
 
 
 @inline
-def unescape(  # noqa: C901 - one loop over characters
+def unescape(  # noqa: C901, PLR0912 - one loop over characters
     data: NDArray[np.uint8], i: int, end: int, out: NDArray[np.uint8]
 ) -> int:
     """Write the string's characters as UTF-8 → bytes written, or doubt (half a surrogate pair, an escape that is none)."""
+    low, high = np.uint64(0x0101_0101_0101_0101), np.uint64(0x8080_8080_8080_8080)
+    slashes = low * np.uint64(BACKSLASH)
     m = 0
-    while i < end:
-        c: Any = np.int64(data[i])
-        i += 1
-        if c != BACKSLASH:
-            out[m] = c
+    while True:
+        while i + 8 <= end:  # eight bytes at a time while none is a backslash
+            w = word_at(data, np.uint64(i))
+            x = w ^ slashes
+            if (x - low) & ~x & high:
+                break
+            for k in range(8):
+                out[np.uint64(m + k)] = w >> np.uint64(8 * k)
+            i += 8
+            m += 8
+        while i < end and data[i] != BACKSLASH:
+            out[m] = data[i]
+            i += 1
             m += 1
-            continue
-        c = np.int64(data[i])
+        if i >= end:
+            break
+        i += 1
+        c: Any = np.int64(data[i])
         i += 1
         if c != 0x75:
             c = _plain_escape(c)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.base.hashing import word_at
 from pipeline.base.jit import inline
 from pipeline.intake.scripts import script_table
 
@@ -55,45 +56,78 @@ def characters(text: str) -> list[int]:
 
 
 @inline
-def _append(  # noqa: C901 - UTF-8 in one loop
+def _plain(w: np.uint64, before: np.uint64) -> bool:
+    """Whether eight bytes (the first lowest) are printable ASCII, without a backslash and without white space to collapse.
+
+    May say no to bytes that are, never yes to others. A byte of x - low borrows if it is 0.
+
+    Args:
+        w: the bytes.
+        before: 0x80 when white space stands before them, else 0.
+    """
+    low, high = np.uint64(0x0101_0101_0101_0101), np.uint64(0x8080_8080_8080_8080)
+    blanks, slashes = low * np.uint64(SPACE), w ^ low * np.uint64(0x5C)
+    other = w | (w - blanks) & ~w | (slashes - low) & ~slashes | w + low  # beyond ASCII, control, backslash, DEL
+    x = w ^ blanks
+    space = (x - low) & ~x & high
+    return bool((other & high | space & (space << np.uint64(8) | before)) == 0)
+
+
+@inline
+def _append(  # noqa: C901, PLR0912 - UTF-8 in one loop
     data: NDArray[np.uint8], begin: int, stop: int, fold: NDArray[np.uint32], out: NDArray[np.uint32], length: int
 ) -> int:
     # unsigned indices: numba guards signed ones against being negative, character by character
     one, ascii_end, backslash = np.uint64(1), np.uint32(0x80), np.uint32(0x5C)
+    zero, eight, far, eighty, high = np.uint64(0), np.uint64(8), np.uint64(64), np.uint64(0x80), np.uint64(0x8080_8080_8080_8080)
     i, end, m = np.uint64(begin), np.uint64(stop), np.uint64(length)
     space, newline = np.uint32(SPACE), np.uint32(NEWLINE)
     last = space
     while i < end:
-        b = np.uint32(data[i])
-        i += one
-        c = fold[b]
-        if (b >= ascii_end) | (b == backslash):
-            if b == backslash:
-                if i < end and data[i] == 0x6E:  # a backslash and an n: a line break escaped once too often
-                    i += one
-                    c = newline
-            else:
-                size = np.uint64(1 + (b >= 0xE0) + (b >= 0xF0))
-                if i + size > end:
-                    break
-                point = np.uint32(b & (0x3F >> size))
-                for k in range(size):
-                    point = point << np.uint32(6) | np.uint32(data[i + k] & 0x3F)
-                i += size
-                if point < 0x10000:
-                    c = fold[point]
-                    if c == _DROP:
-                        continue
-                else:  # extensions of Han; what else is up there (mostly emoji) has no kind
-                    c = point | np.uint32(_HAN << KIND_SHIFT) if point >= 0x20000 else point
-        if (c <= space) & (last <= space):  # one predictable branch, not two
-            if c == newline and m > one:
-                out[m - one] = newline
-            continue
-        out[m] = c
-        m += one
-        last = c
-    return int(m)
+        part = min(i + eight, end)
+        if i + eight <= end:
+            w = word_at(data, i)
+            if _plain(w, eighty if last <= space else zero):
+                for k in range(8):
+                    out[m + np.uint64(k)] = fold[w >> np.uint64(8 * k) & np.uint64(0xFF)]
+                i += eight
+                m += eight
+                last = out[m - one]
+                continue
+            if w & high:  # more of that kind follows
+                part = min(i + far, end)
+        while i < part:
+            b = np.uint32(data[i])
+            i += one
+            c = fold[b]
+            if (b >= ascii_end) | (b == backslash):
+                if b == backslash:
+                    if i < end and data[i] == 0x6E:  # a backslash and an n: a line break escaped once too often
+                        i += one
+                        c = newline
+                else:
+                    size = np.uint64(1 + (b >= 0xE0) + (b >= 0xF0))
+                    if i + size > end:
+                        i = end
+                        break
+                    point = np.uint32(b & (0x3F >> size))
+                    for k in range(size):
+                        point = point << np.uint32(6) | np.uint32(data[i + k] & 0x3F)
+                    i += size
+                    if point < 0x10000:
+                        c = fold[point]
+                        if c == _DROP:
+                            continue
+                    else:  # extensions of Han; what else is up there (mostly emoji) has no kind
+                        c = point | np.uint32(_HAN << KIND_SHIFT) if point >= 0x20000 else point
+            if (c <= space) & (last <= space):  # one predictable branch, not two
+                if c == newline and m > one:
+                    out[m - one] = newline
+                continue
+            out[m] = c
+            m += one
+            last = c
+    return np.int64(m)  # type: ignore[return-value]  # a signed one: numba adds an int to an unsigned one as floats
 
 
 @inline

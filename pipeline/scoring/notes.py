@@ -20,6 +20,8 @@ from pipeline.scoring.tells import tells_of, why
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from pipeline.events.alert import Kind
     from pipeline.events.frame import Columns
 
@@ -55,6 +57,7 @@ class _Columns(NamedTuple):
     event_id: list[int]
     occurred_at_ms: list[int]
     conversation_id: list[int]
+    source: list[int]
     offset: list[int]
     tells: list[int]
     api_key_id: list[int]
@@ -65,12 +68,12 @@ class _Columns(NamedTuple):
 
 
 class Requests:
-    """Rows lo … hi − 1 of a frame, read when somebody asks."""
+    """Rows lo … hi − 1 of a frame, read when somebody asks; `sources` are the source partitions of all its rows."""
 
-    def __init__(self, columns: Columns, symbols: list[str], source_partition: int, lo: int, hi: int) -> None:
+    def __init__(self, columns: Columns, symbols: list[str], sources: NDArray[np.int64], lo: int, hi: int) -> None:
         self._columns = columns
         self._symbols = symbols
-        self._source = f"{source_partition}:"
+        self._sources = sources
         self._lo, self._hi = lo, hi
 
     @functools.cached_property
@@ -81,6 +84,7 @@ class Requests:
             event_id=c.event_id[lo:hi].tolist(),
             occurred_at_ms=c.occurred_at_ms[lo:hi].tolist(),
             conversation_id=c.conversation_id[lo:hi].tolist(),
+            source=self._sources[lo:hi].tolist(),
             offset=c.offset[lo:hi].tolist(),
             tells=tells_of(c, lo, hi).tolist(),
             api_key_id=c.api_key_id[lo:hi].tolist(),
@@ -103,7 +107,7 @@ class Requests:
             symbols[c.event_id[i]],
             c.occurred_at_ms[i],
             symbols[c.conversation_id[i]],
-            self._source + str(c.offset[i]),
+            f"{c.source[i]}:{c.offset[i]}",
             c.tells[i],
             (
                 symbols[c.api_key_id[i]],

@@ -145,7 +145,7 @@ def _requests(count: int, lo: int = 0, **values: Any) -> Requests:  # noqa: ANN4
         symbols += [t for t in dict.fromkeys(texts) if t not in symbols]
         arrays[name][:] = [symbols.index(t) for t in texts]
     arrays["symbol_hash"] = hash_texts(symbols)
-    return Requests(Columns(**arrays), symbols, 3, lo, count)
+    return Requests(Columns(**arrays), symbols, np.full(count, 3), lo, count)
 
 
 @pytest.fixture(scope="session")
