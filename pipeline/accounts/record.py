@@ -48,9 +48,12 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
     """Positions in the control topic."""
 
 
+_ENCODER = msgspec.msgpack.Encoder()
+
+
 def encode_state(record: AccountRecord | Marker) -> bytes:
     """Record → bytes, deterministic."""
-    return msgspec.msgpack.encode(record)
+    return _ENCODER.encode(record)
 
 
 _ACCOUNT = msgspec.msgpack.Decoder(AccountRecord)

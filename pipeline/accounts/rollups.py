@@ -238,6 +238,8 @@ class Rollups:
         self._reserve(len(data) // CELL.itemsize, slot + 1)
         self._head[slot] = -1
         self._epoch[slot] = epoch
+        if not data:  # a new account
+            return
         for cell in np.frombuffer(data, CELL):
             at = self._used
             self._used += 1

@@ -71,20 +71,44 @@ class Events(NamedTuple):
 
     def take(self, order: NDArray[np.int64]) -> Events:
         """These events in this order, copied."""
-        text = np.empty(int(self.ends[order, -1].sum()), np.uint8)
-        _gather(self.text, self.starts, order, text)
-        return Events(text, *(column[order] for column in self[1:]))  # type: ignore[arg-type]  # the same of each
+        out = empty(len(order), int(self.ends[order, -1].sum()))
+        _take(self, _words(self.prints), self.starts, order, out, _words(out.prints))
+        return out
+
+
+def _words(prints: NDArray[np.void]) -> NDArray[np.uint64]:
+    """Fingerprints as numbers: [n, 22]."""
+    return prints.view(np.uint64).reshape(len(prints), PRINT.itemsize // 8)
 
 
 @kernel
-def _gather(text: NDArray[np.uint8], starts: NDArray[np.int64], order: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+def _take(
+    events: Events,
+    prints: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    order: NDArray[np.int64],
+    out: Events,
+    out_prints: NDArray[np.uint64],
+) -> None:
+    """All of an event at a time: its parts lie far from each other, and each is fetched once."""
     at = 0
     for k in range(order.shape[0]):
-        first = starts[order[k]]
-        size = starts[order[k] + 1] - first
+        row = order[k]
+        first = starts[row]
+        size = starts[row + 1] - first
         for i in range(size):
-            out[at + i] = text[first + i]
+            out.text[at + i] = events.text[first + i]
         at += size
+        for i in range(STRINGS):
+            out.ends[k, i] = events.ends[row, i]
+        for i in range(events.numbers.shape[1]):
+            out.numbers[k, i] = events.numbers[row, i]
+        for i in range(events.floats.shape[1]):
+            out.floats[k, i] = events.floats[row, i]
+        for i in range(prints.shape[1]):
+            out_prints[k, i] = prints[row, i]
+        out.account_hash[k] = events.account_hash[row]
+        out.identity[k] = events.identity[row]
 
 
 def empty(count: int, text_bytes: int) -> Events:
@@ -107,7 +131,11 @@ def join(parts: Sequence[Events]) -> Events:
     """One after the other."""
     if len(parts) == 1:
         return parts[0]
-    return Events(*map(np.concatenate, zip(*parts, strict=True))) if parts else NO_EVENTS
+    if not parts:
+        return NO_EVENTS
+    *columns, prints = zip(*parts, strict=True)
+    plain = np.concatenate([_words(rows) for rows in prints])  # numpy looks at every field otherwise
+    return Events(*map(np.concatenate, columns), plain.view(PRINT)[:, 0])
 
 
 @inline
