@@ -139,6 +139,7 @@ class Framer:
         self._frames = 0
         self._pending: list[dict[int, list[_Rows]]] = [{} for _ in range(count)]
         self._count = [0] * count
+        self._latest = [0] * count  # how many came with the last batch
         self._since = [0.0] * count
         self._behind: list[float | None] = [None] * count  # since when it has not been told everything
         self._out: list[deque[FrameOut]] = [deque() for _ in range(count)]
@@ -209,6 +210,7 @@ class Framer:
                     self._since[f] = now_s
                 self._pending[f].setdefault(source, []).append(rows.part(first, last))
                 self._count[f] += last - first
+                self._latest[f] = last - first
 
     def hold(self, source: int, offset: int) -> None:
         """A dead letter for this offset is on its way: do not commit past it until `release`."""
@@ -232,7 +234,8 @@ class Framer:
         frames: list[FrameOut] = []
         for f in range(config.frames_partitions):
             count = self._count[f]
-            if count >= config.frame_events or (count and now_s - self._since[f] >= linger_s) or self._is_idle(f, now_s):
+            full = count + self._latest[f] if behind else count  # another batch like the last would not fit: better one frame than two
+            if full >= config.frame_events or (count and now_s - self._since[f] >= linger_s) or self._is_idle(f, now_s):
                 frames += self._cut(f)
         return frames
 
@@ -257,7 +260,7 @@ class Framer:
             state.told[f] = state.position
             state.lost = [piece for piece in state.lost if piece[1] > state.told.min()]
         self._pending[f] = {}
-        self._count[f] = 0
+        self._count[f] = self._latest[f] = 0
         self._behind[f] = None
         self._frames += len(frames)
         self._out[f].extend(frames)

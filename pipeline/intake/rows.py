@@ -135,7 +135,7 @@ def join(parts: Sequence[Events]) -> Events:
         return NO_EVENTS
     *columns, prints = zip(*parts, strict=True)
     plain = np.concatenate([_words(rows) for rows in prints])  # numpy looks at every field otherwise
-    return Events(*map(np.concatenate, columns), plain.view(PRINT)[:, 0])
+    return Events(*map(np.concatenate, columns), plain.view(PRINT)[:, 0])  # type: ignore[call-arg]  # one fewer than its fields
 
 
 @inline

@@ -70,6 +70,7 @@ class _Owned:
         self.lock = asyncio.Lock()
         self.saved_at = self.applied_at = time.monotonic()
         self.frames_since = 0
+        self.appended_at = time.time()
         self.generation = -1
 
 
@@ -83,7 +84,7 @@ class _Cut(NamedTuple):
     """Frames offset it covers."""
 
 
-def checkpoint_due(detect: DetectSettings, frames: int, waited_s: float, idle_s: float, lag: int) -> bool:
+def checkpoint_due(detect: DetectSettings, frames: int, waited_s: float, idle_s: float, lag: int, age_s: float) -> bool:
     """Whether a partition should be saved.
 
     Args:
@@ -91,12 +92,14 @@ def checkpoint_due(detect: DetectSettings, frames: int, waited_s: float, idle_s:
         frames: applied since the last checkpoint.
         waited_s: time since then, seconds.
         idle_s: time since the last frame, seconds. Once it is quiet there is nothing to wait for.
-        lag: frames that wait to be applied. A backlog stretches the interval: it would write the same busy accounts again and again.
+        lag: frames that wait to be applied.
+        age_s: how long ago the last frame's records were appended to the source, seconds. A backlog, here or before ingest, stretches
+            the interval: it would write the same busy accounts again and again, for rollups that are old news.
     """
     if frames > 0 and lag == 0 and idle_s >= IDLE_S:
         return True
     interval_s = detect.checkpoint_interval_s
-    if lag >= BEHIND_FRAMES:
+    if lag >= BEHIND_FRAMES or age_s >= detect.checkpoint_backlog_s:
         interval_s = max(interval_s, detect.checkpoint_backlog_s)
     return frames >= detect.checkpoint_frames or (frames > 0 and waited_s >= interval_s)
 
@@ -219,6 +222,8 @@ class DetectWorker:
                 raise
             owned.frames_since += 1
             owned.applied_at = time.monotonic()
+            if len(frame.columns.appended_at_ms) and frame.columns.appended_at_ms[-1] > 0:
+                owned.appended_at = frame.columns.appended_at_ms[-1] / 1_000
             self._publish(partition, effects, frame.columns.appended_at_ms)
         if self._due(partition, owned):
             self._start_checkpoints()
@@ -246,8 +251,8 @@ class DetectWorker:
 
     def _due(self, partition: int, owned: _Owned) -> bool:
         now = time.monotonic()
-        lag = self._lag(partition, owned)
-        return checkpoint_due(self._settings.detect, owned.frames_since, now - owned.saved_at, now - owned.applied_at, lag)
+        lag, age_s = self._lag(partition, owned), time.time() - owned.appended_at
+        return checkpoint_due(self._settings.detect, owned.frames_since, now - owned.saved_at, now - owned.applied_at, lag, age_s)
 
     def _lag(self, partition: int, owned: _Owned) -> int:
         """Frames that wait to be applied, as far as the last fetch knows."""

@@ -109,16 +109,18 @@ def stage(broker: str, unique: str) -> Stage:
 
 
 def test_a_backlog_stretches_the_interval_and_its_end_saves_at_once() -> None:
-    """While frames wait, checkpoints keep to the longer interval and to the frame count; caught up, to the short one; idle, to none."""
+    """While frames wait, or hold what waited, checkpoints keep to the longer interval and to the frame count; then to the short one."""
     detect = DetectSettings(checkpoint_interval_s=2.0, checkpoint_backlog_s=10.0, checkpoint_frames=100)
-    assert not role.checkpoint_due(detect, 99, 9.9, 0.0, role.BEHIND_FRAMES)
-    assert role.checkpoint_due(detect, 99, 9.9, 0.0, role.BEHIND_FRAMES - 1)
-    assert role.checkpoint_due(detect, 1, 10.0, 0.0, role.BEHIND_FRAMES)
-    assert role.checkpoint_due(detect, 100, 0.0, 0.0, role.BEHIND_FRAMES)
-    assert not role.checkpoint_due(detect, 1, 1.9, 0.0, 0)
-    assert not role.checkpoint_due(detect, 0, 60.0, 60.0, 0)
-    assert role.checkpoint_due(detect, 1, 0.4, role.IDLE_S, 0)
-    assert not role.checkpoint_due(detect, 1, 0.4, role.IDLE_S, 1)
+    many = role.BEHIND_FRAMES
+    assert not role.checkpoint_due(detect, 99, 9.9, 0.0, many, 0.0)
+    assert not role.checkpoint_due(detect, 99, 9.9, 0.0, 0, 10.0)
+    assert role.checkpoint_due(detect, 99, 9.9, 0.0, many - 1, 9.9)
+    assert role.checkpoint_due(detect, 1, 10.0, 0.0, many, 10.0)
+    assert role.checkpoint_due(detect, 100, 0.0, 0.0, many, 10.0)
+    assert not role.checkpoint_due(detect, 1, 1.9, 0.0, 0, 0.0)
+    assert not role.checkpoint_due(detect, 0, 60.0, 60.0, 0, 60.0)
+    assert role.checkpoint_due(detect, 1, 0.4, role.IDLE_S, 0, 60.0)
+    assert not role.checkpoint_due(detect, 1, 0.4, role.IDLE_S, 1, 0.0)
 
 
 def test_frames_become_alerts_and_a_durable_checkpoint(stage: Stage, cut: Callable[..., list[bytes]]) -> None:
