@@ -70,7 +70,7 @@ class IngestSettings(_Section):
     max_record_bytes: int = Field(1_048_576, ge=1_024, description="Larger records are rejected, bytes.")
     max_depth: int = Field(32, ge=2, le=512, description="Deeper nested JSON is rejected.")
     max_ahead_h: float = Field(24.0, gt=0, description="Events further ahead of their record's time are rejected, hours.")
-    batch_records: int = Field(4_000, ge=1, description="Records per consume call.")
+    batch_records: int = Field(2_000, ge=1, description="Records per consume call.")
     frame_events: int = Field(1_000, ge=1, le=4_000, description="Events per frame at most.")
     linger_ms: int = Field(50, ge=0, le=5_000, description="Longest wait for a frame to fill, ms.")
     idle_frame_s: float = Field(5.0, gt=0, description="A frames partition that got nothing for this long gets an empty frame, seconds.")

@@ -27,7 +27,8 @@ from pipeline.lab.bench.throughput import BenchError, Ours, Peer, measure_ours, 
 from pipeline.lab.simulate import bulk_records
 from pipeline.ports.clickhouse import Limits, Reader
 from pipeline.ports.kafka import KafkaBroker
-from pipeline.ports.topics import TopicSpec
+from pipeline.ports.kafka_admin import Janitor
+from pipeline.ports.topics import TopicSpec, topic_specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -181,7 +182,7 @@ def _run_ours(
         values = re.findall(rf'^{name}\{{[^}}]*role="{role}"[^}}]*\}} (\S+)', _metric(ports[role], "/metrics"), re.MULTILINE)
         return sum(map(float, values))
 
-    settings = Settings(prefix=prefix, clickhouse={"host": clickhouse.host, "port": clickhouse.port})
+    settings = Settings(prefix=prefix, requests_topic=_SOURCE, clickhouse={"host": clickhouse.host, "port": clickhouse.port})
     reader = Reader(settings, Limits())
     roles: dict[str, Child] = {role: start(role) for role in ("detect", "deliver")}
     started = dict(roles)
@@ -199,6 +200,10 @@ def _run_ours(
         for child in started.values():
             child.stop()
         reader.close()
+        janitor = Janitor(kafka)
+        for spec in topic_specs(settings):  # the broker would compact what this run wrote while the next one is measured
+            if spec.name != _SOURCE:
+                janitor.delete_topic(spec.name)
 
 
 def _run_peer(group: ProcessGroup, bootstrap: str, events: int, seconds: float, number: int) -> Peer:
