@@ -1,8 +1,8 @@
 """Teach the shipped ensembles and fit the shipped prior: `python -m pipeline.lab.teach` (extra `evaluate`).
 
 Sources are the package's own parametric generator and, with `--data`, workloads composed from public marginals; of each only
-the tune half, so none of the archetypes, tenants, texts, templates and rhythms that the judge half keeps to itself. Six of each
-fourteen populations have traits of archetypes crossed (`evaluate.crossing`), so that trees learn traits and not only the named
+the tune half, so none of the archetypes, tenants, texts, templates and rhythms that the judge half keeps to itself. Three of
+four populations have traits of archetypes crossed (`evaluate.crossing`), so that trees learn traits and not only the named
 choreographies. The bars of the prior are counted with trees that were taught on the *other* source: trees flatter what they
 know, and a bar must hold on what they do not. With one source they are counted on populations that the trees did not see.
 """
@@ -45,15 +45,32 @@ if TYPE_CHECKING:
     from pipeline.lab.evaluate.table import Account, Shard
 
 T = TypeVar("T")
-WORKLOADS = {"teaching": 8, "teaching.crossed": 6}
+WORKLOADS = {"teaching": 8, "teaching.crossed": 24}
 """Populations of each, per source."""
 COUNTED = "standard"
 _SAID = 0.1
 """A block or life with a smaller share of attack requests is neither a good example nor a good counterexample."""
-_SEEN = 0.4
-"""Share of the inputs that a split of LEVEL may choose from: what one says of the known archetypes must not hide what others say."""
-_PER_SHARD = 12_000
+_PER_SHARD = 6_000
 """Blocks of benign accounts taken from a population; half as many of attackers."""
+
+
+class Shape(NamedTuple):
+    """How an ensemble grows."""
+
+    trees: int
+    rate: float
+    leaves: int
+    depth: int
+    least: int
+    """Examples in a leaf."""
+    seen: float
+    """Share of the inputs that a split may choose from: what one says of the known archetypes must not hide what others say."""
+
+
+CHANGE = Shape(240, 0.05, 16, 6, 60, 0.2)
+LEVEL = Shape(400, 0.04, 16, 6, 30, 0.12)
+KIND = Shape(30, 0.12, 8, 4, 60, 1.0)
+"""Many small steps, each seeing a few inputs: what finds archetypes that were kept out (docs/decisions/0015)."""
 
 
 class Lesson(NamedTuple):
@@ -132,13 +149,13 @@ def _pick(rng: np.random.Generator, at: NDArray[np.int64], weight: NDArray[np.fl
     return np.sort(rng.choice(at, min(most, at.size), replace=False, p=p))
 
 
-def boost(x: NDArray[np.float32], y: NDArray[np.bool_], iterations: int, leaves: int, seen: float = 1.0) -> Trees:
+def boost(x: NDArray[np.float32], y: NDArray[np.bool_], shape: Shape) -> Trees:
     """Gradient-boosted trees (Friedman, 2001) by scikit-learn → arrays."""
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415 - an extra
 
     model = HistGradientBoostingClassifier(
-        max_iter=iterations, learning_rate=0.12, max_leaf_nodes=leaves, max_depth=4, min_samples_leaf=60, l2_regularization=5.0,
-        max_features=seen, early_stopping=False, random_state=1,
+        max_iter=shape.trees, learning_rate=shape.rate, max_leaf_nodes=shape.leaves, max_depth=shape.depth,
+        min_samples_leaf=shape.least, max_features=shape.seen, l2_regularization=5.0, early_stopping=False, random_state=1,
     ).fit(x, y)  # fmt: skip
     return _arrays(model)
 
@@ -165,10 +182,10 @@ def _arrays(model: Any) -> Trees:  # noqa: ANN401 - scikit-learn ships no types
 
 def teach(lessons: list[Lesson]) -> Taught:
     """The ensembles of these examples."""
-    change = boost(np.concatenate([x.change for x in lessons]), np.concatenate([x.change_is for x in lessons]), 100, 12)
-    level = boost(np.concatenate([x.level for x in lessons]), np.concatenate([x.level_is for x in lessons]), 100, 12, _SEEN)
+    change = boost(np.concatenate([x.change for x in lessons]), np.concatenate([x.change_is for x in lessons]), CHANGE)
+    level = boost(np.concatenate([x.level for x in lessons]), np.concatenate([x.level_is for x in lessons]), LEVEL)
     rows, kind = np.concatenate([x.kind for x in lessons]), np.concatenate([x.kind_is for x in lessons])
-    return Taught(change, level, tuple(boost(rows, kind == i, 30, 8) for i in range(len(KINDS))))
+    return Taught(change, level, tuple(boost(rows, kind == i, KIND) for i in range(len(KINDS))))
 
 
 def benign(data: Path | None, number: int) -> History:

@@ -28,9 +28,9 @@ _CHANGE_SHARE = 0.5
 """Of the budget; LEVEL has the rest."""
 _DAYS_OPEN = 1.5
 """Account-days that a false alert costs: the day it opens and, every other time, the next."""
-_KNOWN = 8.0
+_KNOWN = 5.0
 """The prior is counted with trees that did not know its source. The shipped ones know both, and reach such bars far less often; so much
-of that is spent as leaves a third source, which no tree saw, at about half of the budget (docs/decisions/0014)."""
+of that is spent as leaves a third source, which no tree saw, just within the budget (docs/decisions/0015)."""
 _LOWEST_CHANGE, _LOWEST_LEVEL = 4.0, -1.0
 """No budget takes the bars below this: two blocks at full surprise; three to one against."""
 _DAY_S = 86_400

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import CodecError
-from pipeline.lab.teach import boost
+from pipeline.lab.teach import Shape, boost
 from pipeline.scoring.inputs import CHANGE_NAMES
 from pipeline.scoring.taught import read_taught, shipped_taught, write_taught
 from pipeline.scoring.trees import contributions, log_odds
@@ -25,7 +25,7 @@ def test_arrays_give_what_scikit_learn_gives() -> None:
     sklearn = pytest.importorskip("sklearn.ensemble")
     x = rows(1)
     y = np.nan_to_num(x[:, 0]) + np.nan_to_num(x[:, 1]) * np.isnan(x[:, 2]) > 0.3
-    trees = boost(x, y, 20, 8)
+    trees = boost(x, y, Shape(20, 0.12, 8, 4, 60, 1.0))
     model = sklearn.HistGradientBoostingClassifier(
         max_iter=20, learning_rate=0.12, max_leaf_nodes=8, max_depth=4, min_samples_leaf=60, l2_regularization=5.0,
         early_stopping=False, random_state=1,
