@@ -190,7 +190,7 @@ class Book:
         late = self._run_segments(run, take, applies)
         self.applied = offset
         effects = Effects(run.alerts, run.alert_rows, int(take.sum()), int(applies.sum() - take.sum()), int(conflict.sum()), late)
-        if len(self._slot) > self.settings.max_hot_accounts * 5 // 4:
+        if len(self._slot) > self.settings.max_hot_accounts * 9 // 8:  # some room, so that it is some thousand at a time
             self._pack_cold(self.settings.max_hot_accounts)  # 6
         return effects
 

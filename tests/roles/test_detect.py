@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.accounts.book import Book
-from pipeline.base.errors import CodecError, LineageError, StillwatchError
+from pipeline.base.errors import CodecError, LineageError, StillwatchError, UnavailableError
 from pipeline.base.settings import DetectSettings, KafkaSettings, Settings
 from pipeline.events.alert import decode_alert
 from pipeline.events.frame import decode_frame
@@ -73,12 +73,14 @@ class Stage:
         producer.flush(30)
 
     def committed(self) -> int:
-        """Next offset of the group, 0 when it never committed."""
+        """Next offset of the group, 0 when it never committed, −1 while nobody can say."""
         where = TopicPartition(self.settings.topic("frames"), 0)
         consumer = self.broker.consumer(self.settings.group("detect"))
         try:
             found = consumer.committed([where]).get(where)
             return found.offset if found else 0
+        except UnavailableError:  # a fresh broker's coordinator still loads
+            return -1
         finally:
             consumer.close()
 

@@ -113,12 +113,14 @@ class Scenario:
 def demo_scenario(seed: int, start_ms: int) -> Scenario:
     """What `stillwatch demo` plays: four days, 240 customers, one attacker of each kind, loud enough to be caught in time.
 
-    About 170,000 requests. Whether an attacker's account is new or aged, and its timing, is the seed's choice.
+    About 170,000 requests. The three kinds that the demo promises come from customers that turn, and the bulk drain keeps no human
+    hours: a new account that drains at a human pace is missed one time in four (`evaluate` says more), and a demo is no place for a
+    wager. All else about the attackers is the seed's choice.
     """
     attacks = (
-        AttackSpec(Kind.BULK_EXTRACTION, requests=4_000, share=0.85),
-        AttackSpec(Kind.SYSTEMATIC_DISTILLATION, requests=3_000, share=0.8),
-        AttackSpec(Kind.REASONING_ELICITATION, requests=2_500, share=0.8),
+        AttackSpec(Kind.BULK_EXTRACTION, requests=4_000, share=0.85, account="aged", timing="flat"),
+        AttackSpec(Kind.SYSTEMATIC_DISTILLATION, requests=3_000, share=0.8, account="aged"),
+        AttackSpec(Kind.REASONING_ELICITATION, requests=2_500, share=0.8, account="aged"),
         AttackSpec(Kind.LIMIT_EVASION, requests=3_000, share=0.8),
         AttackSpec(Kind.PROBING, requests=1_500, share=0.7),
     )
