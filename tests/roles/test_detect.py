@@ -78,9 +78,10 @@ class Stage:
         consumer = self.broker.consumer(self.settings.group("detect"))
         try:
             found = consumer.committed([where]).get(where)
-            return found.offset if found else 0
         except UnavailableError:  # a fresh broker's coordinator still loads
             return -1
+        else:
+            return found.offset if found else 0
         finally:
             consumer.close()
 
