@@ -187,9 +187,9 @@ class Book:
             self._ring_version = offset
         slots = self._slots_of(header, columns, take, offset)  # 3
         run = _Run(offset, header, columns, slots, segments)
-        late = self._run_segments(run, take, applies)
+        self._run_segments(run, take, applies)
         self.applied = offset
-        effects = Effects(run.alerts, run.alert_rows, int(take.sum()), int(applies.sum() - take.sum()), int(conflict.sum()), late)
+        effects = Effects(run.alerts, run.alert_rows, int(take.sum()), int(applies.sum() - take.sum()), int(conflict.sum()), run.late)
         if len(self._slot) > self.settings.max_hot_accounts * 9 // 8:  # some room, so that it is some thousand at a time
             self._pack_cold(self.settings.max_hot_accounts)  # 6
         return effects
@@ -220,10 +220,9 @@ class Book:
                 rule(self._minds[slot], record)
                 self._version[slot] = self._used_at[slot] = offset
 
-    def _run_segments(self, run: _Run, take: NDArray[np.bool_], applies: NDArray[np.bool_]) -> int:
-        """Rows of all segments in order, as many at once as no hour's end falls between → how many were late."""
+    def _run_segments(self, run: _Run, take: NDArray[np.bool_], applies: NDArray[np.bool_]) -> None:
+        """Rows of all segments in order, as many at once as no hour's end falls between."""
         columns = run.columns
-        late = begin = 0
         for segment, lo, hi in run.segments:
             source = self.watermarks.source(segment.partition)
             row = lo
@@ -231,27 +230,29 @@ class Book:
                 row = self.watermarks.advance(
                     source, columns.occurred_at_ms, columns.account_hash, columns.account, applies, row, hi, self._next_tick()
                 )
-                if self._hour_is_over():
-                    late += self._run_rows(run, begin, row, take)
-                    begin = row
-                    self._tick(run)
+                self._end_hour(run, row, take)
             self.watermarks.hint(source, segment.watermark_ms)
-            if self._hour_is_over():
-                late += self._run_rows(run, begin, hi, take)
-                begin = hi
-                self._tick(run)
-        return late + self._run_rows(run, begin, run.header.rows, take)
+            self._end_hour(run, hi, take)
+        self._run_rows(run, run.header.rows, take)
 
-    def _run_rows(self, run: _Run, lo: int, hi: int, take: NDArray[np.bool_]) -> int:
+    def _end_hour(self, run: _Run, row: int, take: NDArray[np.bool_]) -> None:
+        """If an hour is over: what came before `row` belongs to it, then it ends."""
+        if self.watermarks.now_ms >= max(self._next_tick(), 0):
+            self._run_rows(run, row, take)
+            self._tick(run)
+
+    def _run_rows(self, run: _Run, hi: int, take: NDArray[np.bool_]) -> None:
+        """Apply the rows up to `hi` that are not applied yet."""
+        lo, run.done = run.done, hi
         if lo >= hi:
-            return 0
+            return
         columns, slots = run.columns, run.slots
         self._reserve_blocks(2 * (hi - lo))
         count = int(apply_events(self._rows, columns, slots, lo, hi, self.settings.block_requests, self._blocks, 0))
         self._rollups.apply(columns, slots, lo, hi, run.offset, self._ids)
         self._judge(run, count, _Notes(run, lo, hi, self._minds))
         behind = columns.occurred_at_ms[lo:hi] < self._tick_ms - LATE_MS
-        return int((behind & take[lo:hi]).sum())
+        run.late += int((behind & take[lo:hi]).sum())
 
     def _judge(self, run: _Run, count: int, notes: _Notes | None) -> None:
         blocks = self._blocks
@@ -273,10 +274,6 @@ class Book:
     def _next_tick(self) -> int:
         """Watermark at which the next hour is over, its allowed lateness included."""
         return self._tick_ms + HOUR_MS + self.settings.allowed_lateness_s * 1_000 if self._tick_ms >= 0 else 0
-
-    def _hour_is_over(self) -> bool:
-        now_ms = self.watermarks.now_ms
-        return now_ms >= max(self._next_tick(), 0)
 
     def _tick(self, run: _Run) -> None:
         now_ms = self.watermarks.now_ms
@@ -600,6 +597,8 @@ class _Run:
         """Source partition of each row that is new."""
         for segment, lo, hi in segments:
             self.sources[lo:hi] = segment.partition
+        self.done = self.late = 0
+        """Rows that are applied, and how many of them were late."""
         self.alerts: list[Alert] = []
         self.alert_rows: list[int] = []
 

@@ -182,7 +182,7 @@ def _run_ours(
         values = re.findall(rf'^{name}\{{[^}}]*role="{role}"[^}}]*\}} (\S+)', _metric(ports[role], "/metrics"), re.MULTILINE)
         return sum(map(float, values))
 
-    settings = Settings(prefix=prefix, requests_topic=_SOURCE, clickhouse={"host": clickhouse.host, "port": clickhouse.port})
+    settings = Settings(prefix=prefix, clickhouse={"host": clickhouse.host, "port": clickhouse.port})
     reader = Reader(settings, Limits())
     roles: dict[str, Child] = {role: start(role) for role in ("detect", "deliver")}
     started = dict(roles)
@@ -202,8 +202,7 @@ def _run_ours(
         reader.close()
         janitor = Janitor(kafka)
         for spec in topic_specs(settings):  # the broker would compact what this run wrote while the next one is measured
-            if spec.name != _SOURCE:
-                janitor.delete_topic(spec.name)
+            janitor.delete_topic(spec.name)
 
 
 def _run_peer(group: ProcessGroup, bootstrap: str, events: int, seconds: float, number: int) -> Peer:
