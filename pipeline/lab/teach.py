@@ -2,9 +2,10 @@
 
 Sources are the package's own parametric generator and, with `--data`, workloads composed from public marginals; of each only
 the tune half, so none of the archetypes, tenants, texts, templates and rhythms that the judge half keeps to itself. Three of
-four populations have traits of archetypes crossed (`evaluate.crossing`), so that trees learn traits and not only the named
-choreographies. The bars of the prior are counted with trees that were taught on the *other* source: trees flatter what they
-know, and a bar must hold on what they do not. With one source they are counted on populations that the trees did not see.
+four populations have traits of archetypes crossed (`evaluate.crossing`) and habits of their own (`evaluate.foreign`), so that
+trees learn traits, neither the named choreographies nor the habits of two sources. The bars of the prior are counted with trees
+that were taught on the *other* source: trees flatter what they know, and a bar must hold on what they do not. With one source
+they are counted on populations that the trees did not see.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from pipeline.lab.evaluate.table import Account, Shard
 
 T = TypeVar("T")
-WORKLOADS = {"teaching": 8, "teaching.crossed": 24}
+WORKLOADS = {"teaching": 8, "teaching.foreign": 24}
 """Populations of each, per source."""
 COUNTED = "standard"
 _SAID = 0.1
