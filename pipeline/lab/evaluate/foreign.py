@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipeline.lab.evaluate.arrivals import DAY_MS, Arrivals, ordered
+from pipeline.lab.simulate.identity import STRIPPED
 
 if TYPE_CHECKING:
     from pipeline.lab.evaluate.attacks import Strength
@@ -31,6 +32,8 @@ _UNTOLD: tuple[tuple[frozenset[str], float], ...] = (
     (frozenset({"api_key_id"}), 0.25),
 )
 """Fields that a source may not tell of anybody, and how often it is so."""
+_BARE = 0.15
+"""Chance that a source tells hardly more than who asked, when and how much; and that a single account's gateway passes on no more."""
 _WIDEST_JITTER_MS = 10_800_000
 _PURE = 0.35
 """Share of attacks that have their account to themselves."""
@@ -89,6 +92,10 @@ class Habits:
     output: float
     smooth: bool
 
+    def untold(self, dice: Dice) -> frozenset[str]:
+        """Fields that are not told of an account, whatever it does: where only the honest sit behind poor gateways, silence is a tell."""
+        return self.hidden | STRIPPED if dice.flip(_BARE) else self.hidden
+
     def strength(self, dice: Dice, drawn: Strength) -> Strength:
         """Some attackers do nothing else: where shares are drawn evenly on a log scale hardly one does."""
         return replace(drawn, share=1.0) if dice.flip(_PURE) else drawn
@@ -106,6 +113,8 @@ class Habits:
 def draw_habits(dice: Dice) -> Habits:
     """A population's."""
     untold = [fields for fields, often in _UNTOLD if dice.flip(often)]
+    if dice.flip(_BARE):
+        untold += [STRIPPED, frozenset({"prompt"} if dice.flip(0.4) else ())]
     return Habits(
         hidden=frozenset().union(*untold), volume=dice.lognormal(1.0, 0.6), output=dice.lognormal(1.0, 0.4), smooth=dice.flip(0.4)
     )

@@ -253,7 +253,7 @@ class Builder:
         """Play the account's streams and keep its events."""
         number = len(self.accounts)
         if self.habits is not None:
-            desk.hidden |= self.habits.hidden
+            desk.hidden |= self.habits.untold(desk.dice)
             parts = self.habits.parts(desk.dice, parts)
         tokens = self.scribe.tokens()
         rng = desk.dice.rng
