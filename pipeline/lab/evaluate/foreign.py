@@ -83,13 +83,14 @@ class Habits:
     Attributes:
         hidden: fields told of nobody.
         volume: factor of everybody's ordinary requests.
-        output: factor of everybody's output tokens.
+        output, spread: factors of everybody's output tokens and of the spread of their logarithm.
         smooth: everybody's requests come one by one, not in bursts.
     """
 
     hidden: frozenset[str]
     volume: float
     output: float
+    spread: float
     smooth: bool
 
     def untold(self, dice: Dice) -> frozenset[str]:
@@ -102,10 +103,11 @@ class Habits:
 
     def parts(self, dice: Dice, parts: list[Part]) -> list[Part]:
         """An account's streams as they are lived here."""
-        scale = self.output * dice.lognormal(1.0, 0.35)
+        scale, spread = self.output * dice.lognormal(1.0, 0.35), self.spread * dice.lognormal(1.0, 0.15)
+        context = dice.pick((0.0, 0.5, 1.0)) if dice.flip(0.3) else None
         widest = _WIDEST_JITTER_MS if self.smooth else 60_000
         jitter = dice.log_uniform(widest / 10, widest) if self.smooth or dice.flip(0.3) else 0.0
-        found = [replace(part, recipe=replace(part.recipe, scale=scale)) for part in parts]
+        found = [_lived(part, scale, spread, context) for part in parts]
         # who rides limits comes in runs of the limit's size
         return [part if part.line.key_by == "turn" else replace(part, arrivals=_moved(dice, part.arrivals, jitter)) for part in found]
 
@@ -116,8 +118,17 @@ def draw_habits(dice: Dice) -> Habits:
     if dice.flip(_BARE):
         untold += [STRIPPED, frozenset({"prompt"} if dice.flip(0.4) else ())]
     return Habits(
-        hidden=frozenset().union(*untold), volume=dice.lognormal(1.0, 0.6), output=dice.lognormal(1.0, 0.4), smooth=dice.flip(0.4)
+        hidden=frozenset().union(*untold),
+        volume=dice.lognormal(1.0, 0.6),
+        output=dice.lognormal(1.0, 0.4),
+        spread=dice.lognormal(1.0, 0.3),
+        smooth=dice.flip(0.4),
     )
+
+
+def _lived(part: Part, scale: float, spread: float, context: float | None) -> Part:
+    recipe = replace(part.recipe, scale=scale, spread=spread)
+    return replace(part, recipe=recipe if context is None else replace(recipe, context=context))
 
 
 def _moved(dice: Dice, arrivals: Arrivals, jitter_ms: float) -> Arrivals:
