@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _UNTOLD: tuple[tuple[frozenset[str], float], ...] = (
     (frozenset({"account_created_at_ms"}), 0.25),
-    (frozenset({"prompt"}), 0.1),
+    (frozenset({"prompt"}), 0.2),
     (frozenset({"reasoning_tokens", "cached_input_tokens"}), 0.35),
     (frozenset({"temperature", "choice_count", "logprobs", "max_tokens"}), 0.3),
     (frozenset({"client_address"}), 0.2),

@@ -95,7 +95,8 @@ class Builder:
 
     def _draw_weather(self, dice: Dice) -> tuple[Weather, ...]:
         span = (self.start_ms, self.end_ms)
-        kinds = dice.some(KINDS, dice.integer(0, 2)) if self.plan.weather is None else self.plan.weather
+        fewest = int(self.plan.foreign)  # what moves everybody teaches what moves nobody's guilt
+        kinds = dice.some(KINDS, dice.integer(fewest, fewest + 2)) if self.plan.weather is None else self.plan.weather
         return tuple(draw_weather(dice, kind, span) for kind in kinds)
 
     def build(self) -> Shard:
