@@ -28,7 +28,7 @@ _CHANGE_SHARE = 0.5
 """Of the budget; LEVEL has the rest."""
 _DAYS_OPEN = 1.5
 """Account-days that a false alert costs: the day it opens and, every other time, the next."""
-_KNOWN = 5.0
+_KNOWN = 1.0
 """The prior is counted with trees that did not know its source. The shipped ones know both, and reach such bars far less often; so much
 of that is spent as leaves a third source, which no tree saw, just within the budget (docs/decisions/0015)."""
 _LOWEST_CHANGE, _LOWEST_LEVEL = 4.0, -1.0

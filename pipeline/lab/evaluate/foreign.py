@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipeline.lab.evaluate.arrivals import DAY_MS, Arrivals, ordered
+from pipeline.lab.evaluate.arrivals import DAY_MS, Arrivals, ordered, steady
 from pipeline.lab.simulate.identity import STRIPPED
 
 if TYPE_CHECKING:
     from pipeline.lab.evaluate.attacks import Strength
+    from pipeline.lab.evaluate.stream import Recipe
     from pipeline.lab.evaluate.world import Part
     from pipeline.lab.simulate.dice import Dice
 
@@ -35,6 +36,10 @@ _UNTOLD: tuple[tuple[frozenset[str], float], ...] = (
 _BARE = 0.15
 """Chance that a source tells hardly more than who asked, when and how much; and that a single account's gateway passes on no more."""
 _WIDEST_JITTER_MS = 10_800_000
+_BUSY = 1_000.0
+"""Requests a day from which an account's history stays short, so that a population stays playable."""
+_STEADY = 0.12
+"""Chance of an account, honest or not, whose requests come at a machine's even pace."""
 _PURE = 0.35
 """Share of attacks that have their account to themselves."""
 
@@ -101,13 +106,23 @@ class Habits:
         """Some attackers do nothing else: where shares are drawn evenly on a log scale hardly one does."""
         return replace(drawn, share=1.0) if dice.flip(_PURE) else drawn
 
+    def history(self, dice: Dice, drawn_ms: int, longest_ms: int, per_day: float) -> int:
+        """How long an aged account has been seen before its attack: as drawn, or ever since."""
+        return longest_ms if per_day < _BUSY and dice.flip(0.5) else drawn_ms
+
     def parts(self, dice: Dice, parts: list[Part]) -> list[Part]:
         """An account's streams as they are lived here."""
-        scale, spread = self.output * dice.lognormal(1.0, 0.35), self.spread * dice.lognormal(1.0, 0.15)
-        context = dice.pick((0.0, 0.5, 1.0)) if dice.flip(0.3) else None
+        told = _Account(
+            scale=self.output * dice.lognormal(1.0, 0.35),
+            spread=self.spread * dice.lognormal(1.0, 0.15),
+            context=dice.pick((0.0, 0.5, 1.0)) if dice.flip(0.3) else None,
+            cached=dice.uniform(0.0, 0.85) if dice.flip(0.3) else None,
+        )
+        found = [replace(part, recipe=told.recipe(part.recipe)) for part in parts]
+        if dice.flip(_STEADY):
+            return [replace(part, arrivals=_even(dice, part.arrivals)) for part in found]
         widest = _WIDEST_JITTER_MS if self.smooth else 60_000
         jitter = dice.log_uniform(widest / 10, widest) if self.smooth or dice.flip(0.3) else 0.0
-        found = [_lived(part, scale, spread, context) for part in parts]
         # who rides limits comes in runs of the limit's size
         return [part if part.line.key_by == "turn" else replace(part, arrivals=_moved(dice, part.arrivals, jitter)) for part in found]
 
@@ -126,9 +141,25 @@ def draw_habits(dice: Dice) -> Habits:
     )
 
 
-def _lived(part: Part, scale: float, spread: float, context: float | None) -> Part:
-    recipe = replace(part.recipe, scale=scale, spread=spread)
-    return replace(part, recipe=recipe if context is None else replace(recipe, context=context))
+class _Account(NamedTuple):
+    """What an account changes of a recipe; None: nothing."""
+
+    scale: float
+    spread: float
+    context: float | None
+    cached: float | None
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        found = replace(recipe, scale=self.scale, spread=self.spread)
+        found = found if self.context is None else replace(found, context=self.context)
+        return found if self.cached is None else replace(found, cached=self.cached)
+
+
+def _even(dice: Dice, arrivals: Arrivals) -> Arrivals:
+    """As many requests over the same time at a machine's even pace, around the clock."""
+    if arrivals.size < 2:
+        return arrivals
+    return steady(dice.rng, arrivals.size, (int(arrivals.times[0]), int(arrivals.times[-1]) + 1), dice.uniform(0.2, 1.0))
 
 
 def _moved(dice: Dice, arrivals: Arrivals, jitter_ms: float) -> Arrivals:

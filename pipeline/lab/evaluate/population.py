@@ -206,6 +206,8 @@ class Builder:
         before = int(strength.history_days() * DAY_MS)
         room = self.end_ms - self.start_ms - length - 2 * HOUR_MS
         begin = self.start_ms + int(dice.uniform(min(before, room) / max(room, 1), 1.0) * room)
+        if self.habits is not None and not strength.new:
+            before = self.habits.history(dice, before, begin - self.start_ms, strength.cover_per_day)
         first = max(self.start_ms, begin - dice.integer(60_000, 3_600_000)) if strength.new else max(self.start_ms, begin - before)
         return first, begin, begin + length
 
