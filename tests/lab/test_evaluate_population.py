@@ -215,16 +215,18 @@ def test_foreign_habits_are_everybodys() -> None:
     attacks = ("template_sweep", "relay", "stolen_key", "ride_limits", "bulk_drain", "cot_harvest") * 2
     plan = Plan(ordinary=20, attacks=attacks, foreign=True, days=5)
     builders = [Builder("foreign", load_parametric(), Split.TUNE, number, plan) for number in range(3)]
-    shares = []
+    shares: list[float] = []
+    silent: set[str] = set()
     for builder in builders:
         assert builder.habits is not None
         assert builder.weather
         accounts = builder.build().accounts
         assert all(account.hidden >= builder.habits.hidden for account in accounts)
-        assert {a.role for a in accounts if a.hidden >= STRIPPED} >= {"attack", "ordinary"} or not builder.habits.hidden
+        silent |= {a.role for a in accounts if a.hidden >= STRIPPED}
         shares += [a.truth.share for a in accounts if a.truth is not None]
     assert len({builder.habits for builder in builders}) == 3
-    assert 4 <= sum(share > 0.999 for share in shares) <= 24
+    assert silent == {"attack", "ordinary", "matched"}
+    assert 4 <= sum(share > 0.97 for share in shares) <= 24
 
 
 def test_words_are_cut_paired_or_begun_alike() -> None:
