@@ -29,7 +29,7 @@ _CHANGE_SHARE = 0.5
 _DAYS_OPEN = 1.5
 """Account-days that a false alert costs: the day it opens and, every other time, the next."""
 _LOWEST_CHANGE, _LOWEST_LEVEL = 4.0, -1.0
-"""No budget takes the bars below this: two blocks at full surprise; three to one against."""
+"""Neither budget nor verdict takes the bars below this: two blocks at full surprise; three to one against."""
 _DAY_S = 86_400
 
 
@@ -79,6 +79,14 @@ class Bars:
         """Log-odds from which LEVEL does."""
         self.change_halving, self.level_halving = math.log(2.0) * _excess(runs), math.log(2.0) * _excess(looks)
         """How much higher a bar must be to be reached half as often."""
+
+    def change_for(self, halvings: float) -> float:
+        """The bar of CHANGE, moved by so many halvings of how often it is reached; no verdict takes it below its floor."""
+        return max(self.change + halvings * self.change_halving, _LOWEST_CHANGE)
+
+    def level_for(self, halvings: float) -> float:
+        """The bar of LEVEL, moved likewise."""
+        return max(self.level + halvings * self.level_halving, _LOWEST_LEVEL)
 
     @property
     def budget(self) -> float:
