@@ -17,7 +17,7 @@ READY = 8
 """Blocks after which the account's own past counts."""
 HIGHEST = 5.0
 """Log-odds are cut at this height: no single block says more."""
-USUAL_AT_LEAST = -1.0
+USUAL_AT_LEAST = -2.0
 """An account whose blocks never look like an attack gains nothing from it: everybody starts from here."""
 _ODDS = "odds"
 _MOMENTS = struct.Struct("<Hdd")

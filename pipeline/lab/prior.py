@@ -127,17 +127,15 @@ def count(histories: Iterable[History], prior: Prior, taught: Taught | None = No
     return judge.bars.counted()
 
 
-def fit(*parts: tuple[list[History], Taught | None]) -> PriorFile:
-    """The prior of benign histories, each part counted with its own ensembles (None: the shipped ones)."""
-    everyone = [history for histories, _ in parts for history in histories]
+def fit(histories: list[History], taught: Taught | None = None) -> PriorFile:
+    """The prior of benign histories, counted with these ensembles (None: the shipped ones)."""
     with warnings.catch_warnings():  # numpy warns where a field is absent from an account or from all of them
         warnings.filterwarnings("ignore", r"All-NaN slice|Mean of empty slice|Degrees of freedom", RuntimeWarning)
-        features = spreads(everyone)
-    prior = empty_prior()._replace(features=features)
-    runs, looks = np.sum([count(histories, prior, taught) for histories, taught in parts], axis=0)
+        features = spreads(histories)
+    runs, looks = count(histories, empty_prior()._replace(features=features), taught)
     return PriorFile(
-        accounts=sum(len(np.unique(blocks.slot)) for blocks, _ in everyone),
-        account_days=sum(len(np.unique(blocks.slot * np.int64(1_000_000) + blocks.closed_ms // _DAY_MS)) for blocks, _ in everyone),
+        accounts=sum(len(np.unique(blocks.slot)) for blocks, _ in histories),
+        account_days=sum(len(np.unique(blocks.slot * np.int64(1_000_000) + blocks.closed_ms // _DAY_MS)) for blocks, _ in histories),
         features=features,
         runs=sparse(runs),
         looks=sparse(looks),

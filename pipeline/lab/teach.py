@@ -2,9 +2,9 @@
 
 Sources are the package's own parametric generator and, with `--data`, workloads composed from public marginals; of each only
 the tune half, so none of the archetypes, tenants, texts, templates and rhythms that the judge half keeps to itself. Three of
-four populations have traits of archetypes crossed (`evaluate.crossing`), so that trees learn traits and not only the named
-choreographies. The bars of the prior are counted with trees that were taught on the *other* source: trees flatter what they
-know, and a bar must hold on what they do not. With one source they are counted on populations that the trees did not see.
+four populations have traits of archetypes crossed (`evaluate.crossing`) and habits of their own (`evaluate.foreign`), so that
+trees learn traits, neither the named choreographies nor the habits of two sources. The bars of the prior are counted on populations
+that the trees did not see, half of them with habits as new to the trees as a user's.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ if TYPE_CHECKING:
     from pipeline.lab.evaluate.table import Account, Shard
 
 T = TypeVar("T")
-WORKLOADS = {"teaching": 8, "teaching.crossed": 24}
+WORKLOADS = {"teaching": 8, "teaching.foreign": 24}
 """Populations of each, per source."""
-COUNTED = "standard"
+COUNTED = ("standard", "teaching.foreign")
+"""What the bars are counted on, equally many of each: populations that do not teach."""
 _SAID = 0.1
 """A block or life with a smaller share of attack requests is neither a good example nor a good counterexample."""
 _PER_SHARD = 6_000
@@ -188,9 +189,9 @@ def teach(lessons: list[Lesson]) -> Taught:
     return Taught(change, level, tuple(boost(rows, kind == i, KIND) for i in range(len(KINDS))))
 
 
-def benign(data: Path | None, number: int) -> History:
-    """Blocks of the benign accounts of one population, slots as they were."""
-    shard = workload(COUNTED).build(marginals_of(data), Split.TUNE, number)
+def benign(data: Path | None, name: str, number: int) -> History:
+    """Blocks of the benign accounts of the `number`-th population that does not teach, slots as they were."""
+    shard = workload(name).build(marginals_of(data), Split.TUNE, WORKLOADS.get(name, 0) + number)
     (blocks, accounts), _ = shard_history(shard)
     mine = np.array([a.benign for a in shard.accounts])[blocks.slot]
     return History(rows_of(blocks, mine), accounts)
@@ -201,23 +202,18 @@ def main(data: Path | None, counted_on: int) -> None:
     sources = [None] if data is None else [None, data]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         asked = [pool.submit(lesson, source, name, n) for source in sources for name, count in WORKLOADS.items() for n in range(count)]
-        wanted = [pool.submit(benign, source, number) for source in sources for number in range(counted_on)]
+        wanted = [pool.submit(benign, source, name, n) for source in sources for name in COUNTED for n in range(counted_on)]
         lessons = [_told(f, f"examples {i} of {len(asked)}") for i, f in enumerate(asked, 1)]
         histories = [_told(f, f"benign population {i} of {len(wanted)}") for i, f in enumerate(wanted, 1)]
-    write(lessons, histories, len(sources))
+    write(lessons, histories)
 
 
-def write(lessons: list[Lesson], histories: list[History], sources: int) -> None:
-    """Write the package's two files; lessons and histories stand source by source, equally many of each."""
+def write(lessons: list[Lesson], histories: list[History]) -> None:
+    """Write the package's two files."""
     folder = Path(__file__).parent.parent / "scoring"
     taught = teach(lessons)
     (folder / TAUGHT_FILE).write_bytes(write_taught(taught))
-    taught_on, counted_on = len(lessons) // sources, len(histories) // sources
-    parts = []
-    for at in range(sources):
-        others = lessons[: at * taught_on] + lessons[(at + 1) * taught_on :]
-        parts.append((histories[at * counted_on : (at + 1) * counted_on], teach(others) if others else taught))
-    encoded = msgspec.json.format(msgspec.json.encode(fit(*parts)), indent=0)
+    encoded = msgspec.json.format(msgspec.json.encode(fit(histories, taught)), indent=0)
     (folder / PRIOR_FILE).write_bytes(encoded + b"\n")
 
 
@@ -230,6 +226,6 @@ def _told(done: Future[T], what: str) -> T:
 if __name__ == "__main__":
     options = argparse.ArgumentParser(prog="python -m pipeline.lab.teach", description=__doc__)
     options.add_argument("--data", type=Path, help="folder of the public data sets: teach and count on their marginals too")
-    options.add_argument("--counted-on", type=int, default=5, help="populations per source for the bars (default 5)")
+    options.add_argument("--counted-on", type=int, default=5, help="populations per source and workload for the bars (default 5)")
     found = options.parse_args()
     main(found.data, found.counted_on)

@@ -28,11 +28,8 @@ _CHANGE_SHARE = 0.5
 """Of the budget; LEVEL has the rest."""
 _DAYS_OPEN = 1.5
 """Account-days that a false alert costs: the day it opens and, every other time, the next."""
-_KNOWN = 5.0
-"""The prior is counted with trees that did not know its source. The shipped ones know both, and reach such bars far less often; so much
-of that is spent as leaves a third source, which no tree saw, just within the budget (docs/decisions/0015)."""
 _LOWEST_CHANGE, _LOWEST_LEVEL = 4.0, -1.0
-"""No budget takes the bars below this: two blocks at full surprise; three to one against."""
+"""Neither budget nor verdict takes the bars below this: two blocks at full surprise; three to one against."""
 _DAY_S = 86_400
 
 
@@ -72,7 +69,7 @@ class Bars:
     def _set(self) -> None:
         runs = tail_of(RUN_GRID, blend(self.prior.runs, self.counts[0]))
         looks = tail_of(LOOK_GRID, blend(self.prior.looks, self.counts[1]))
-        per_day = self.budget / 1000.0 / _DAYS_OPEN * _KNOWN
+        per_day = self.budget / 1000.0 / _DAYS_OPEN
         days = max(self.prior.account_days + self.account_days, 1)
         runs_a_day = max(int(self.prior.runs.sum() + self.counts[0].sum()), 1) / days
         looks_a_day = max(int(self.prior.looks.sum() + self.counts[1].sum()), 1) / days
@@ -82,6 +79,14 @@ class Bars:
         """Log-odds from which LEVEL does."""
         self.change_halving, self.level_halving = math.log(2.0) * _excess(runs), math.log(2.0) * _excess(looks)
         """How much higher a bar must be to be reached half as often."""
+
+    def change_for(self, halvings: float) -> float:
+        """The bar of CHANGE, moved by so many halvings of how often it is reached; no verdict takes it below its floor."""
+        return max(self.change + halvings * self.change_halving, _LOWEST_CHANGE)
+
+    def level_for(self, halvings: float) -> float:
+        """The bar of LEVEL, moved likewise."""
+        return max(self.level + halvings * self.level_halving, _LOWEST_LEVEL)
 
     @property
     def budget(self) -> float:

@@ -20,14 +20,23 @@ _LEFT_OUT = frozenset({"temperature", "age_days"})
 BLOCK = np.array([i for i, f in enumerate(FEATURES) if not f.name.startswith("life_") and f.name not in _LEFT_OUT])
 LIFE = np.array([i for i, f in enumerate(FEATURES) if f.name.startswith("life_")])
 _USUAL = np.arange(USUAL_FROM, USUAL_FROM + len(USUAL_COLUMNS))
+_JUMPS = (
+    ("requests_hour", "requests_day"),
+    ("requests_day", "requests_week"),
+    ("tokens_hour", "tokens_day"),
+    ("tokens_day", "tokens_week"),
+)
+"""Volume of a short horizon over that of a longer one: a sum of logarithms says in one split what two columns say in many."""
+_SHORT, _LONG = (np.array([INDEX[pair[i]] for pair in _JUMPS]) for i in (0, 1))
 MIN_REQUESTS = 5
 """Smaller blocks (what a day left behind) say nothing about an account."""
 
 _BLOCK_NAMES = tuple(FEATURES[i].name for i in BLOCK)
 _CHANGE_NAMES = tuple(f"change:{FEATURES[i].name}" for i in USUAL_COLUMNS)
+_JUMP_NAMES = tuple(f"jump:{short}" for short, _ in _JUMPS)
 _LIFE_NAMES = tuple(FEATURES[i].name for i in LIFE)
-CHANGE_NAMES = (*_BLOCK_NAMES, *_CHANGE_NAMES, "requests")
-LEVEL_NAMES = (*_LIFE_NAMES, *_BLOCK_NAMES, "requests")
+CHANGE_NAMES = (*_BLOCK_NAMES, *_CHANGE_NAMES, *_JUMP_NAMES, "requests")
+LEVEL_NAMES = (*_LIFE_NAMES, *_BLOCK_NAMES, *_JUMP_NAMES, "requests")
 KIND_NAMES = (*_BLOCK_NAMES, *_CHANGE_NAMES, *_LIFE_NAMES, "requests")
 
 
@@ -39,14 +48,18 @@ def _change(vector: NDArray[np.float64]) -> NDArray[np.float64]:
     return vector[:, USUAL_COLUMNS] - vector[:, _USUAL]
 
 
+def _jump(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    return vector[:, _SHORT] - vector[:, _LONG]
+
+
 def change_inputs(vector: NDArray[np.float64], totals: NDArray[np.int64]) -> NDArray[np.float64]:
     """Vectors [m, width] and totals [m, 3] → inputs [m, len(CHANGE_NAMES)]; NaN is missing."""
-    return np.concatenate((vector[:, BLOCK], _change(vector), _requests(totals)), axis=1)
+    return np.concatenate((vector[:, BLOCK], _change(vector), _jump(vector), _requests(totals)), axis=1)
 
 
 def level_inputs(vector: NDArray[np.float64], totals: NDArray[np.int64]) -> NDArray[np.float64]:
     """Vectors [m, width] and totals [m, 3] → inputs [m, len(LEVEL_NAMES)]."""
-    return np.concatenate((vector[:, LIFE], vector[:, BLOCK], _requests(totals)), axis=1)
+    return np.concatenate((vector[:, LIFE], vector[:, BLOCK], _jump(vector), _requests(totals)), axis=1)
 
 
 def kind_inputs(vector: NDArray[np.float64], totals: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -56,8 +69,8 @@ def kind_inputs(vector: NDArray[np.float64], totals: NDArray[np.int64]) -> NDArr
 
 def _source(name: str) -> tuple[int, bool]:
     """Feature index (−1: none) of an input, and whether it speaks of the account's own past."""
-    own = name.startswith("change:")
-    return INDEX.get(name.removeprefix("change:"), -1), own
+    what, _, feature = name.rpartition(":")
+    return INDEX.get(feature, -1), what == "change"
 
 
 CHANGE_SOURCES = tuple(map(_source, CHANGE_NAMES))

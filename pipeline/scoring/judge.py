@@ -132,11 +132,11 @@ class Judge:
             return []
         mind.evidence = max(0.0, mind.evidence + min(excess, CAP) - DRIFT)
         self._follow(mind, excess, blocks, k)
-        lowest = self.bars.change + (verdicts.LOWEST_SHIFT * self.bars.change_halving if mind.rulings else 0.0)
+        lowest = self.bars.change_for(verdicts.LOWEST_SHIFT if mind.rulings else 0.0)
         if mind.run is None or mind.evidence < lowest:
             return []
         kind = int(np.argmax(mind.run.votes))
-        if mind.evidence < self.bars.change + verdicts.bar_shift(mind, kind, Baseline.CHANGE) * self.bars.change_halving:
+        if mind.evidence < self.bars.change_for(verdicts.bar_shift(mind, kind, Baseline.CHANGE)):
             return []
         reasons = _reasons(self._taught.change, change_inputs(blocks.vector[k : k + 1], blocks.totals[k : k + 1])[0], CHANGE_SOURCES)
         if not _agree(reasons):
@@ -149,10 +149,10 @@ class Judge:
             mind.risk = max(mind.risk, _MOST_CALM / (1.0 + math.exp(self.bars.level - odds)))
             if odds < self.bars.level:
                 self.bars.teach_look(odds)
-        if odds < self.bars.level + (verdicts.LOWEST_SHIFT * self.bars.level_halving if mind.rulings else 0.0):
+        if odds < self.bars.level_for(verdicts.LOWEST_SHIFT if mind.rulings else 0.0):
             return []
         kind = int(np.argmax(self._name(blocks, k)))
-        if odds < self.bars.level + verdicts.bar_shift(mind, kind, Baseline.LEVEL) * self.bars.level_halving:
+        if odds < self.bars.level_for(verdicts.bar_shift(mind, kind, Baseline.LEVEL)):
             return []
         reasons = _reasons(self._taught.level, level_inputs(blocks.vector[k : k + 1], blocks.totals[k : k + 1])[0], LEVEL_SOURCES)
         if not _agree(reasons) or verdicts.held(mind, kind):

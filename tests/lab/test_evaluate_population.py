@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from pipeline.lab.evaluate.arrivals import DAY_MS, Pace, exactly, nightly, rhythmic, riding, steady
+from pipeline.lab.evaluate.arrivals import DAY_MS, Arrivals, Pace, exactly, nightly, rhythmic, riding, steady
 from pipeline.lab.evaluate.attacks import ATTACKS, draw_strength
 from pipeline.lab.evaluate.benign import BENIGN
 from pipeline.lab.evaluate.crossing import SIGN
-from pipeline.lab.evaluate.marginals import SLOTS
+from pipeline.lab.evaluate.foreign import Habits, Wording
+from pipeline.lab.evaluate.marginals import SLOTS, TextKind
 from pipeline.lab.evaluate.parametric import load_parametric
 from pipeline.lab.evaluate.population import Builder, Plan
 from pipeline.lab.evaluate.split import Split
 from pipeline.lab.evaluate.weather import NEW_MODEL, Weather, apply
+from pipeline.lab.evaluate.world import Part
 from pipeline.lab.simulate.dice import Dice, generator
+from pipeline.lab.simulate.identity import STRIPPED, draw_identity
 
 if TYPE_CHECKING:
     from pipeline.lab.evaluate.table import Shard
@@ -192,10 +196,10 @@ def test_crossed_accounts_borrow_from_their_own_sort_and_half() -> None:
         if account.role == "matched":
             assert account.archetype in BENIGN  # a control is the twin itself
             continue
-        name, donor = account.archetype.split(SIGN)
+        name, *donors = account.archetype.split(SIGN)
         known = ATTACKS if account.role == "attack" else BENIGN
-        assert name != donor
-        assert not known[donor].judge_only
+        assert 1 <= len(donors) <= 3
+        assert not any(d == name or known[d].judge_only for d in donors)
         if account.truth is not None:
             assert account.truth.kinds == ATTACKS[name].kinds
             assert account.truth.requests > 0
@@ -204,3 +208,51 @@ def test_crossed_accounts_borrow_from_their_own_sort_and_half() -> None:
 def test_crossing_leaves_populations_without_it_as_they_were(shard: Shard) -> None:
     """An id names a population for ever: no account of an uncrossed plan borrows."""
     assert not any(SIGN in a.archetype for a in shard.accounts)
+
+
+def test_foreign_habits_are_everybodys() -> None:
+    """Fields that a source does not tell are told of nobody, honest or not; some attackers do nothing else."""
+    attacks = ("template_sweep", "relay", "stolen_key", "ride_limits", "bulk_drain", "cot_harvest") * 2
+    plan = Plan(ordinary=20, attacks=attacks, foreign=True, days=5)
+    builders = [Builder("foreign", load_parametric(), Split.TUNE, number, plan) for number in range(3)]
+    shares: list[float] = []
+    silent: set[str] = set()
+    for builder in builders:
+        assert builder.habits is not None
+        assert builder.weather
+        accounts = builder.build().accounts
+        assert all(account.hidden >= builder.habits.hidden for account in accounts)
+        silent |= {a.role for a in accounts if a.hidden >= STRIPPED}
+        shares += [a.truth.share for a in accounts if a.truth is not None]
+    assert len({builder.habits for builder in builders}) == 3
+    assert silent == {"attack", "ordinary", "matched"}
+    assert 4 <= sum(share > 0.97 for share in shares) <= 24
+
+
+def test_words_are_cut_paired_or_begun_alike() -> None:
+    """What an account does to its texts, it does to all of them."""
+    texts = ["one and two", "three", "four"]
+    assert Wording().apply(texts) == texts
+    assert Wording("cut", 4).apply(texts) == ["one ", "thre", "four"]
+    assert Wording("pair", 0).apply(texts) == ["one and two\nthree", "three\nfour", "four\none and two"]
+    begun = Wording("preamble", 30).apply(texts)
+    assert len({text[:31] for text in begun}) == 1
+    assert [text[31:] for text in begun] == texts
+
+
+def test_jitter_dissolves_bursts_and_nothing_else() -> None:
+    """As many requests, in order, inside the same span, whose pauses spread less."""
+    dice = Dice(generator(5))
+    times = np.sort(np.repeat(np.arange(40) * 3_600_000, 25) + np.tile(np.arange(25) * 100, 40))
+    bursts = Arrivals(times, np.repeat(np.arange(40), 25), np.tile(np.arange(25), 40))
+    habits = Habits(hidden=frozenset(), volume=1.0, output=1.0, spread=1.0, smooth=True)
+    desk = Builder("jitter", load_parametric(), Split.TUNE, 0, Plan(ordinary=0)).desk(dice, draw_identity(dice, 0), 10.0, (0, DAY_MS), 10)
+    recipe = desk.chat(desk.writer.plain(desk.groups(TextKind.PEOPLE, 1)), desk.pick_tenant())
+    (part,) = habits.parts(dice, [Part(bursts, recipe, desk.line())])
+    moved = part.arrivals.times
+    assert (np.diff(moved) >= 0).all()
+    assert moved.size == times.size
+    assert times[0] <= moved[0] <= moved[-1] <= times[-1]
+    assert np.median(np.diff(moved)) > 10 * np.median(np.diff(times))
+    (riding_part,) = habits.parts(dice, [Part(bursts, recipe, replace(desk.line(), key_by="turn"))])
+    assert (riding_part.arrivals.times == times).all()

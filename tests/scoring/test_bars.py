@@ -63,8 +63,18 @@ def test_bars_come_back_with_their_bytes() -> None:
 
 
 def test_the_shipped_prior_has_counted_enough() -> None:
-    """At least fifty thousand account-days, ten thousand looks and a thousand runs stand behind the bars."""
+    """At least fifty thousand account-days, ten thousand looks and five hundred runs stand behind the bars."""
     prior = shipped_prior()
     assert prior.account_days >= 50_000
     assert prior.looks.sum() >= 10_000
-    assert prior.runs.sum() >= 1_000
+    assert prior.runs.sum() >= 500
+
+
+def test_verdicts_move_bars_by_halvings_down_to_their_floor() -> None:
+    """A harmless verdict raises, a confirmed one lowers, and nothing takes a bar below what no budget does."""
+    bars = Bars(DetectSettings())
+    generous = Bars(DetectSettings(alert_budget=1000.0))
+    assert bars.change_for(0.0) == bars.change
+    assert bars.change_for(1.0) == pytest.approx(bars.change + bars.change_halving)
+    assert bars.change_for(-100.0) == generous.change == generous.change_for(-1.0)
+    assert bars.level_for(-100.0) == generous.level == generous.level_for(-1.0)

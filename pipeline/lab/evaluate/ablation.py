@@ -88,7 +88,7 @@ def variants() -> list[Variant]:
         Variant("LEVEL", "layer", "looks at the life so far", cut=lambda taught: taught._replace(level=_silent(taught.level))),
         Variant("own usual", "layer", "River's model of each account, replaced by one constant", models=SameForAll),
         Variant("block inputs", "layer", "values of the block itself", cut=partial(without, off=_of_block)),
-        Variant("change inputs", "layer", "each value's change against the account's usual", cut=partial(without, off=_of_change)),
+        Variant("change inputs", "layer", "changes against the account's usual and of volume", cut=partial(without, off=_of_change)),
         Variant("life inputs", "layer", "values of the life so far", cut=partial(without, off=_of_life)),
         Variant("two families", "layer", "the rule that no family accuses alone", witnesses=0),
         Variant("own calibration", "layer", "bars that learn from the population itself", epochs=False),
@@ -98,7 +98,7 @@ def variants() -> list[Variant]:
 
 
 def _family(name: str) -> str:
-    at = INDEX.get(name.removeprefix("change:"))
+    at = INDEX.get(name.rpartition(":")[2])
     return "" if at is None else FEATURES[at].family
 
 
@@ -107,7 +107,7 @@ def _members(family: str) -> str:
 
 
 def _of_change(name: str) -> bool:
-    return name.startswith("change:")
+    return name.startswith(("change:", "jump:"))
 
 
 def _of_life(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Crossed archetypes, to teach on: an account of one archetype with one trait of another of the same sort.
+"""Crossed archetypes, to teach on: an account of one archetype with traits of others of the same sort.
 
 What is taught on twenty named choreographies knows those twenty. Crossing them shows which traits go on meaning something when
 the rest changes: an attack stays one when it is sent from elsewhere, a product stays one when its users ask for other things.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.lab.evaluate.world import Desk, Part
 
 SIGN = "+"
-"""Between the names of the archetype and the one that lent the trait."""
+"""Between the names of the archetype and of those that lent a trait."""
 _TRAITS: tuple[tuple[str, ...], ...] = (
     ("voice",),
     ("output", "output_levels", "reasoning", "models", "operations", "context", "cached"),
@@ -24,27 +24,39 @@ _TRAITS: tuple[tuple[str, ...], ...] = (
     (),  # the line
 )
 """Fields of a recipe that change hands together."""
+_MOST = 3
+"""Traits that an account borrows, each of another archetype."""
 
 
 def cross_benign(desk: Desk, archetype: Benign) -> tuple[list[Part], str]:
-    """An honest account of `archetype` with a trait of another of the tune half → its streams and its name."""
+    """An honest account of `archetype` with traits of others of the tune half → its streams and its name."""
     parts, plans, hidden = archetype.describe(desk), desk.plans, desk.hidden
-    donor = desk.dice.pick([b for b in BENIGN.values() if not b.judge_only and b.name != archetype.name])
-    lent = donor.describe(desk)
+    others = [b for b in BENIGN.values() if not b.judge_only and b.name != archetype.name]
+    name = archetype.name
+    for fields in _traits(desk):
+        donor = desk.dice.pick(others)
+        parts = _crossed(parts, donor.describe(desk)[-1], fields, honest=True)
+        name += SIGN + donor.name
     desk.plans, desk.hidden = plans, hidden
-    return _crossed(desk, parts, lent[-1], honest=True), archetype.name + SIGN + donor.name
+    return parts, name
 
 
 def cross_attack(desk: Desk, attack: Attack, strength: Strength, scene: Scene) -> tuple[list[Part], Attack]:
-    """An attack of an archetype with a trait of another of the tune half → its streams and what to call it."""
-    parts = attack.describe(desk, strength, scene)
-    donor = desk.dice.pick([a for a in ATTACKS.values() if not a.judge_only and a.name != attack.name])
-    lent = donor.describe(desk, strength, scene)
-    return _crossed(desk, parts, lent[-1], honest=False), attack._replace(name=attack.name + SIGN + donor.name)
+    """An attack of an archetype with traits of others of the tune half → its streams and what to call it."""
+    parts, name = attack.describe(desk, strength, scene), attack.name
+    others = [a for a in ATTACKS.values() if not a.judge_only and a.name != attack.name]
+    for fields in _traits(desk):
+        donor = desk.dice.pick(others)
+        parts = _crossed(parts, donor.describe(desk, strength, scene)[-1], fields, honest=False)
+        name += SIGN + donor.name
+    return parts, attack._replace(name=name)
 
 
-def _crossed(desk: Desk, parts: list[Part], lent: Part, *, honest: bool) -> list[Part]:
-    fields = desk.dice.pick(_TRAITS)
+def _traits(desk: Desk) -> list[tuple[str, ...]]:
+    return list(desk.dice.some(_TRAITS, desk.dice.integer(1, _MOST)))
+
+
+def _crossed(parts: list[Part], lent: Part, fields: tuple[str, ...], *, honest: bool) -> list[Part]:
     if fields:
         taken = {name: getattr(lent.recipe, name) for name in fields}
         return [replace(part, recipe=replace(part.recipe, **taken)) for part in parts]

@@ -42,6 +42,7 @@ class Recipe:
         models, operations: with weights; a session keeps its model.
         output: (median, sigma) of output tokens when the tenant's own do not hold.
         output_levels: part of the tenant's output quantiles in use.
+        scale, spread: factor of output tokens, and of the spread of their logarithm, however they are drawn.
         context: share of the tenant's input quantile that comes on top of the prompt (system text, passages, history).
         reasoning: mean share of output spent reasoning, where the model reasons.
         cached: share of requests whose prefix may hit the cache.
@@ -58,6 +59,8 @@ class Recipe:
     operations: tuple[tuple[str, float], ...] = (("chat", 1.0),)
     output: tuple[float, float] | None = None
     output_levels: tuple[float, float] = (0.0, 1.0)
+    scale: float = 1.0
+    spread: float = 1.0
     context: float = 0.0
     reasoning: float = 0.35
     cached: float = 0.5
@@ -201,7 +204,10 @@ def _tokens(
         outputs = _quantile(tenant.outputs, stretch, low + (high - low) * rng.random(size))
     else:
         outputs = recipe.output[0] * np.exp(recipe.output[1] * rng.standard_normal(size))
-    outputs = np.where(refused, np.minimum(outputs, 40 + 60 * rng.random(size)), outputs)
+    if recipe.spread != 1.0 and size:
+        middle = np.median(outputs)
+        outputs = middle * (outputs / middle) ** recipe.spread
+    outputs = np.where(refused, np.minimum(outputs * recipe.scale, 40 + 60 * rng.random(size)), outputs * recipe.scale)
     outputs = np.clip(outputs, 1, np.where(wanted >= 0, np.maximum(wanted, 1), _CEILING))
     reasons = np.array([MODELS.get(name, _OTHER_MODEL).reasons for name, _ in recipe.models])[model]
     part = np.clip(recipe.reasoning + 0.12 * rng.standard_normal(size), 0.02, 0.95)

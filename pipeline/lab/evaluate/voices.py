@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipeline.intake.fingerprint import fingerprint
+from pipeline.lab.evaluate.foreign import AS_IT_IS, Wording
 from pipeline.lab.evaluate.marginals import chars_per_token
 from pipeline.lab.simulate.dice import scatter
 
@@ -133,6 +134,7 @@ class Writer:
         scribe: where texts go.
         dice: the account's.
         requests: about how many prompts the account will need.
+        wording: what is done to every text.
     """
 
     scribe: Scribe
@@ -140,6 +142,10 @@ class Writer:
     requests: int
     templates: list[str] = field(default_factory=list)
     """Ids of templates and paraphrasers used, for the split's audit."""
+    wording: Wording = AS_IT_IS
+
+    def _texts(self, group: Group, groups: int) -> list[str]:
+        return self.wording.apply(group.draw(self.dice.rng, self._size(groups)))
 
     def _size(self, groups: int, *, share: float = 1.0) -> int:
         return int(np.clip(1.2 * self.requests * share / groups, 12, _POOL))
@@ -157,7 +163,7 @@ class Writer:
 
     def plain(self, groups: Sequence[Group], *, by_session: bool = True) -> Voice:
         """Texts as they are."""
-        pools = [self.scribe.add(g.draw(self.dice.rng, self._size(len(groups))), g) for g in groups]
+        pools = [self.scribe.add(self._texts(g, len(groups)), g) for g in groups]
         return self._voice(groups, pools, by_session=by_session)
 
     def templated(self, templates: Sequence[Template], groups: Sequence[Group], *, by_session: bool = False, sweep: bool = False) -> Voice:
@@ -166,7 +172,7 @@ class Writer:
         rng = self.dice.rng
         pools = []
         for g in groups:
-            texts = g.draw(rng, self._size(len(groups)))
+            texts = self._texts(g, len(groups))
             chosen = rng.integers(len(templates), size=len(texts)).tolist()
             pools.append(self.scribe.add([templates[c].fill(t) for c, t in zip(chosen, texts, strict=True)], g))
         return self._voice(groups, pools, by_session=by_session, sweep=sweep)
@@ -177,7 +183,7 @@ class Writer:
         rng = self.dice.rng
         pools = []
         for g in groups:
-            texts = g.draw(rng, self._size(len(groups)))
+            texts = self._texts(g, len(groups))
             if templates:
                 chosen = rng.integers(len(templates), size=len(texts)).tolist()
                 texts = [templates[c].fill(t) for c, t in zip(chosen, texts, strict=True)]

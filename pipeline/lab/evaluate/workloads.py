@@ -44,6 +44,7 @@ class Workload(NamedTuple):
     sybils: int = 0
     doubling_days: float = 0.0
     crossed: float = 0.0
+    foreign: bool = False
     days: int = 14
     probe: bool = False
     forests: bool = False
@@ -71,6 +72,7 @@ class Workload(NamedTuple):
             sybils=self.sybils,
             doubling_days=self.doubling_days,
             crossed=self.crossed,
+            foreign=self.foreign,
         )
 
     def build(self, marginals: Marginals, split: Split, number: int, *, keep_texts: bool = False) -> Shard:
@@ -97,6 +99,7 @@ def _contamination(percent: int) -> Workload:
 
 
 _SMOKE = ("template_sweep", "cot_harvest", "bulk_drain", "parameter_probe")
+_FOREIGN = "the same with traits of archetypes crossed, each population with habits of its own"
 _STANDARD = "what promises are judged on: every benign archetype, every attack with a control at its scale, weather"
 
 
@@ -132,7 +135,7 @@ _ALL: tuple[Workload, ...] = (
     ),
     Workload("standard", _STANDARD, (8, 26), ordinary=640, probe=True, forests=True),
     Workload("teaching", "the tune half as the shipped ensembles see it, with more attacks", (16, 0), ordinary=300, rounds=2),
-    Workload("teaching.crossed", "the same with traits of archetypes crossed", (8, 0), ordinary=300, rounds=2, crossed=0.8),
+    Workload("teaching.foreign", _FOREIGN, (8, 0), ordinary=300, rounds=2, crossed=0.8, foreign=True),
     Workload("tenants", "every tenant unmodified, once (the busiest with fewer bursts), its alerts listed by name", (0, 0)),
     _swap("text", "every attack's choreography with benign text"),
     _swap("choreography", "benign choreography at the attacks' scale with attack text"),
