@@ -1,4 +1,4 @@
-"""A stranger's traffic: customers and attackers written down in an afternoon, with nothing of ours but the wire format.
+"""A stranger's traffic: customers and attackers written down in half an hour, with nothing of ours but the wire format.
 
 Poisson arrivals, word lists, lognormal tokens. No archetype, text, rhythm or field habit is shared with the sources that the
 shipped ensembles were taught on; nothing was tuned on it but the choice to teach on foreign habits (docs/decisions/0017).

@@ -241,18 +241,22 @@ def test_words_are_cut_paired_or_begun_alike() -> None:
 
 
 def test_jitter_dissolves_bursts_and_nothing_else() -> None:
-    """As many requests, in order, inside the same span, whose pauses spread less."""
-    dice = Dice(generator(5))
+    """As many requests, in order, inside the same span, with longer pauses; most of those who ride limits keep their runs."""
     times = np.sort(np.repeat(np.arange(40) * 3_600_000, 25) + np.tile(np.arange(25) * 100, 40))
     bursts = Arrivals(times, np.repeat(np.arange(40), 25), np.tile(np.arange(25), 40))
     habits = Habits(hidden=frozenset(), volume=1.0, output=1.0, spread=1.0, smooth=True)
-    desk = Builder("jitter", load_parametric(), Split.TUNE, 0, Plan(ordinary=0)).desk(dice, draw_identity(dice, 0), 10.0, (0, DAY_MS), 10)
-    recipe = desk.chat(desk.writer.plain(desk.groups(TextKind.PEOPLE, 1)), desk.pick_tenant())
-    (part,) = habits.parts(dice, [Part(bursts, recipe, desk.line())])
-    moved = part.arrivals.times
-    assert (np.diff(moved) >= 0).all()
-    assert moved.size == times.size
-    assert times[0] <= moved[0] <= moved[-1] <= times[-1]
-    assert np.median(np.diff(moved)) > 10 * np.median(np.diff(times))
-    (riding_part,) = habits.parts(dice, [Part(bursts, recipe, replace(desk.line(), key_by="turn"))])
-    assert (riding_part.arrivals.times == times).all()
+    builder = Builder("jitter", load_parametric(), Split.TUNE, 0, Plan(ordinary=0))
+    kept = 0
+    for seed in range(10):
+        dice = Dice(generator(seed))
+        desk = builder.desk(dice, draw_identity(dice, 0), 10.0, (0, DAY_MS), 10)
+        recipe, line = desk.chat(desk.writer.plain(desk.groups(TextKind.PEOPLE, 1)), desk.pick_tenant()), desk.line()
+        (part,) = habits.parts(dice, [Part(bursts, recipe, line)])
+        moved = part.arrivals.times
+        assert (np.diff(moved) >= 0).all()
+        assert moved.size == times.size
+        assert times[0] <= moved[0] <= moved[-1] <= times[-1]
+        assert np.median(np.diff(moved)) > 10 * np.median(np.diff(times))
+        (rides,) = habits.parts(dice, [Part(bursts, recipe, replace(line, key_by="turn"))])
+        kept += bool((rides.arrivals.times == times).all())
+    assert 6 <= kept <= 10
