@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 EVENTS_MAX = 50
 FIRST, PROOF, LATEST, PLAIN = 15, 35, 10, 8
 """Kept at most: telling requests from the beginning, those and a sample of the later ones, the latest, others."""
+_OLDEST = 2
+"""Of the others, so many are the first ones."""
 MARKS = 16
 _HOUR_MS = 3_600_000
 RISK_CLASSES = (0.7, 0.85, 0.95)
@@ -87,7 +89,7 @@ class Episode(msgspec.Struct, array_like=True):
     latest: list[bytes] = []
     """The latest telling requests."""
     plain: list[bytes] = []
-    """The latest other requests."""
+    """Other requests: the first two, so that a closing revision has some of its own time, and the latest."""
     stride: int = 1
     """Every stride-th later proof is kept."""
     offered: int = 0
@@ -104,7 +106,7 @@ class Episode(msgspec.Struct, array_like=True):
             note = msgspec.structs.replace(note, tells=tells)
         data = pack_note(note)
         if speaks and not tells & speaks:
-            self.plain = [*self.plain[1 - PLAIN :], data]
+            self.plain = [*self.plain[:_OLDEST], *self.plain[_OLDEST:][1 + _OLDEST - PLAIN :], data]
             return
         self.latest = [*self.latest[1 - LATEST :], data]
         self.offered += 1

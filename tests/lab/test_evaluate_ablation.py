@@ -87,7 +87,7 @@ def test_one_usual_for_everybody_speaks_when_river_would() -> None:
         assert np.isnan(odd.excess(3.0)) == (k < 8)
         odd.learn(3.0)
         calm.learn(-4.0)
-    assert odd.excess(3.0) == calm.excess(3.0) == 4.0
+    assert odd.excess(3.0) == calm.excess(3.0) == 5.0
     own = AccountModels()
     for _ in range(12):
         own.learn(3.0)
