@@ -127,8 +127,8 @@ def count(histories: Iterable[History], prior: Prior, taught: Taught | None = No
     return judge.bars.counted()
 
 
-def fit(histories: list[History], taught: Taught | None = None) -> PriorFile:
-    """The prior of benign histories, counted with these ensembles (None: the shipped ones)."""
+def fit(histories: list[History], taught: Taught) -> PriorFile:
+    """The prior of benign histories, counted with these ensembles."""
     with warnings.catch_warnings():  # numpy warns where a field is absent from an account or from all of them
         warnings.filterwarnings("ignore", r"All-NaN slice|Mean of empty slice|Degrees of freedom", RuntimeWarning)
         features = spreads(histories)

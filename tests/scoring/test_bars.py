@@ -63,11 +63,11 @@ def test_bars_come_back_with_their_bytes() -> None:
 
 
 def test_the_shipped_prior_has_counted_enough() -> None:
-    """At least fifty thousand account-days, ten thousand looks and five hundred runs stand behind the bars."""
+    """At least fifty thousand account-days, ten thousand looks and a thousand runs stand behind the bars."""
     prior = shipped_prior()
     assert prior.account_days >= 50_000
     assert prior.looks.sum() >= 10_000
-    assert prior.runs.sum() >= 500
+    assert prior.runs.sum() >= 1_000
 
 
 def test_verdicts_move_bars_by_halvings_down_to_their_floor() -> None:

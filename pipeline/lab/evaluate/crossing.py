@@ -52,8 +52,8 @@ def cross_attack(desk: Desk, attack: Attack, strength: Strength, scene: Scene) -
     return parts, attack._replace(name=name)
 
 
-def _traits(desk: Desk) -> list[tuple[str, ...]]:
-    return list(desk.dice.some(_TRAITS, desk.dice.integer(1, _MOST)))
+def _traits(desk: Desk) -> tuple[tuple[str, ...], ...]:
+    return desk.dice.some(_TRAITS, desk.dice.integer(1, _MOST))
 
 
 def _crossed(parts: list[Part], lent: Part, fields: tuple[str, ...], *, honest: bool) -> list[Part]:
