@@ -15,6 +15,7 @@ from pipeline.base.errors import SettingsError
 from pipeline.base.settings import load_settings
 from pipeline.cli.lines import counted, lines, progress_bar
 from pipeline.cli.reading import complain, write_table
+from pipeline.scoring.calibration import Measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,8 +91,9 @@ def _report(found: Calibration, present: dict[str, Spread]) -> dict[str, Any]:
         "active_accounts_per_day": round(found.active_accounts_per_day, 1),
         "left_out": found.left_out,
         "account_days_counted": found.file.account_days,
-        "change_bar": [round(found.bars_before[0], 3), round(found.bars_after[0], 3)],
-        "level_bar": [round(found.bars_before[1], 3), round(found.bars_after[1], 3)],
+        "patient_bar": _bars(found, Measure.PATIENT),
+        "sharp_bar": _bars(found, Measure.SHARP),
+        "level_bar": _bars(found, Measure.LEVEL),
         "alerts": [len(found.before.alerts), len(found.after.alerts)],
         "alerts_per_day": [round(len(side.alerts) / found.days, 3) for side in (found.before, found.after)],
         "false_alerts_per_day_at_most": round(found.expected_per_day, 3),
@@ -99,6 +101,10 @@ def _report(found: Calibration, present: dict[str, Spread]) -> dict[str, Any]:
             {"feature": name, "before": _spread(present[name]), "after": _spread(found.file.features[name])} for name in moved
         ],
     }  # fmt: skip
+
+
+def _bars(found: Calibration, measure: Measure) -> list[float]:
+    return [round(bars.bar(measure), 3) for bars in (found.bars_before, found.bars_after)]
 
 
 def _distance(before: Spread, after: Spread) -> float:
@@ -120,7 +126,8 @@ def _show(report: dict[str, Any], found: Calibration, out: Path) -> None:
         typer.echo(f"{len(quiet)} accounts alert at present and taught nothing: {', '.join(quiet[:5])}{', …' if len(quiet) > 5 else ''}")
     typer.echo("")
     rows = [
-        ["CHANGE bar", *report["change_bar"]],
+        ["CHANGE bar (patient)", *report["patient_bar"]],
+        ["CHANGE bar (sharp)", *report["sharp_bar"]],
         ["LEVEL bar", *report["level_bar"]],
         ["alerts in this history", *report["alerts"]],
         ["alerts per day", *report["alerts_per_day"]],

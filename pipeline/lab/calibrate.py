@@ -92,9 +92,9 @@ class Calibration(NamedTuple):
     """Accounts that alert at present and did not teach."""
     spreads_kept: bool
     """Too few calm accounts: the spreads of features are the shipped ones."""
-    bars_before: tuple[float, float]
-    """(CHANGE, LEVEL) at the present budget, before anything is counted live."""
-    bars_after: tuple[float, float]
+    bars_before: Bars
+    """At the present budget, before anything is counted live."""
+    bars_after: Bars
     expected_per_day: float
     """False alerts a day that the budget allows a fleet of this size."""
 
@@ -131,7 +131,6 @@ def calibrate(settings: Settings, read: Callable[[str], Iterable[bytes]], receiv
     after = _run(settings, Judge(settings.detect, fitted), read("judging with the refitted prior"), received_at_ms)
     days = len(np.unique(everyone.blocks.closed_ms // DAY_MS))
     active = _account_days(everyone) / days
-    bars = [Bars(settings.detect, prior) for prior in (present, fitted)]
     return Calibration(
         file=file,
         before=before,
@@ -140,8 +139,8 @@ def calibrate(settings: Settings, read: Callable[[str], Iterable[bytes]], receiv
         active_accounts_per_day=active,
         left_out=left_out,
         spreads_kept=kept,
-        bars_before=(bars[0].change, bars[0].level),
-        bars_after=(bars[1].change, bars[1].level),
+        bars_before=Bars(settings.detect, present),
+        bars_after=Bars(settings.detect, fitted),
         expected_per_day=settings.detect.promised_a_day(active),
     )
 
@@ -165,13 +164,15 @@ def _fit(calm: History, calm_days: int, shipped: Prior) -> tuple[PriorFile, bool
             warnings.filterwarnings("ignore", r"All-NaN slice|Mean of empty slice|Degrees of freedom", RuntimeWarning)
             found = spreads([calm])
         features |= {name: spread for name, spread in found.items() if _tells(spread)}
-    runs, looks = count([calm], shipped._replace(features=features))
+    counted = count([calm], shipped._replace(features=features))
+    patient, sharp, level = (sparse(_rounded(blend(*both))) for both in zip(shipped.counts, counted, strict=True))
     file = PriorFile(
         accounts=len(teachers),
         account_days=shipped.account_days + calm_days,
         features=features,
-        runs=sparse(_rounded(blend(shipped.runs, runs))),
-        looks=sparse(_rounded(blend(shipped.looks, looks))),
+        patient=patient,
+        sharp=sharp,
+        level=level,
         detector=detector_digest(),
     )
     return file, kept

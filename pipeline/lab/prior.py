@@ -20,6 +20,7 @@ from pipeline.intake.batch import read_batch
 from pipeline.intake.columns import build
 from pipeline.intake.validate import Limits
 from pipeline.lab.simulate import Scenario, simulate
+from pipeline.scoring.calibration import Measure
 from pipeline.scoring.inputs import MIN_REQUESTS
 from pipeline.scoring.judge import Judge
 from pipeline.scoring.mind import Mind
@@ -114,7 +115,7 @@ def spreads(histories: list[History]) -> dict[str, Spread]:
 
 
 def count(histories: Iterable[History], prior: Prior, taught: Taught | None = None) -> NDArray[np.int64]:
-    """Judge every block of benign accounts with bars out of reach → what they reached: runs and looks [2, BINS]."""
+    """Judge every block of benign accounts with bars out of reach → what they reached [measures, BINS]."""
     judge = Judge(DetectSettings(), empty_prior()._replace(features=prior.features), taught)
     for blocks, accounts in histories:
         minds = [Mind.fresh() for _ in accounts]
@@ -123,7 +124,9 @@ def count(histories: Iterable[History], prior: Prior, taught: Taught | None = No
             judge.decide(prepared, k, blocks, minds[slot], accounts[slot])
         for mind in minds:
             if mind.run is not None:
-                judge.bars.teach_run(mind.run.peak)
+                judge.bars.teach(Measure.PATIENT, mind.run.peak)
+                if mind.run.sharpest > 0.0:
+                    judge.bars.teach(Measure.SHARP, mind.run.sharpest)
     return judge.bars.counted()
 
 
@@ -132,11 +135,12 @@ def fit(histories: list[History], taught: Taught) -> PriorFile:
     with warnings.catch_warnings():  # numpy warns where a field is absent from an account or from all of them
         warnings.filterwarnings("ignore", r"All-NaN slice|Mean of empty slice|Degrees of freedom", RuntimeWarning)
         features = spreads(histories)
-    runs, looks = count(histories, empty_prior()._replace(features=features), taught)
+    reached = count(histories, empty_prior()._replace(features=features), taught)
     return PriorFile(
         accounts=sum(len(np.unique(blocks.slot)) for blocks, _ in histories),
         account_days=sum(len(np.unique(blocks.slot * np.int64(1_000_000) + blocks.closed_ms // _DAY_MS)) for blocks, _ in histories),
         features=features,
-        runs=sparse(runs),
-        looks=sparse(looks),
+        patient=sparse(reached[Measure.PATIENT]),
+        sharp=sparse(reached[Measure.SHARP]),
+        level=sparse(reached[Measure.LEVEL]),
     )

@@ -1,19 +1,19 @@
 """The bars in force in one partition: fixed within an epoch, from what comparable accounts reached, counted for the next ones.
 
-Two histograms of benign life: the height of every run of CHANGE evidence (from nothing until nothing is left), and the log-odds
-of every LEVEL look; and the account-days in which they happened. A bar is the height that spends its half of the budget.
+Three histograms of benign life: the height of every run of each of CHANGE's two sums (from nothing until nothing is left), and the
+log-odds of every LEVEL look; and the account-days in which they happened. A bar is the height that spends its share of the budget.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
 
 from pipeline.base.errors import CodecError, NewerFormatError
-from pipeline.scoring.calibration import BINS, Grid, Tail, blend, tail_of
+from pipeline.scoring.calibration import BINS, Grid, Measure, blend, tail_of
 from pipeline.scoring.prior import Prior, dense, prior_of, sparse
 
 if TYPE_CHECKING:
@@ -21,16 +21,30 @@ if TYPE_CHECKING:
 
     from pipeline.base.settings import DetectSettings
 
-FORMAT = 2
-RUN_GRID = Grid(0.0, 64.0)
-LOOK_GRID = Grid(-8.0, 8.0)
-_CHANGE_SHARE = 0.5
-"""Of the budget; LEVEL has the rest."""
+FORMAT = 3
 _DAYS_OPEN = 1.5
 """Account-days that a false alert costs: the day it opens and, every other time, the next."""
-_LOWEST_CHANGE, _LOWEST_LEVEL = 4.0, -1.0
-"""Neither budget nor verdict takes the bars below this: two blocks at full surprise; three to one against."""
 _DAY_S = 86_400
+
+
+class _Rule(NamedTuple):
+    """How one measure is counted, and what it may spend.
+
+    Attributes:
+        share: of the budget.
+        lowest: neither budget nor verdict takes its bar below this.
+    """
+
+    grid: Grid
+    share: float
+    lowest: float
+
+
+_RULES = (
+    _Rule(Grid(0.0, 64.0), 0.25, 4.0),  # two blocks at full surprise
+    _Rule(Grid(0.0, 64.0), 0.15, 4.0),  # likewise
+    _Rule(Grid(-8.0, 8.0), 0.6, -1.0),  # three to one against
+)
 
 
 class _Packed(msgspec.Struct, array_like=True):
@@ -58,8 +72,8 @@ class Bars:
         self._epochs_a_day = max(_DAY_S // settings.epoch_s, 1)
         self.prior = prior_of(settings) if prior is None else prior
         self.epoch = 0
-        self.counts = np.zeros((2, BINS), np.int64)
-        self.waiting = np.zeros((2, BINS), np.int64)
+        self.counts = np.zeros((len(Measure), BINS), np.int64)
+        self.waiting = np.zeros((len(Measure), BINS), np.int64)
         self.account_days = 0
         self.days_waiting = 0
         self._last_day: list[int] = []
@@ -67,26 +81,19 @@ class Bars:
         self._set()
 
     def _set(self) -> None:
-        runs = tail_of(RUN_GRID, blend(self.prior.runs, self.counts[0]))
-        looks = tail_of(LOOK_GRID, blend(self.prior.looks, self.counts[1]))
-        per_day = self.budget / 1000.0 / _DAYS_OPEN
         days = max(self.prior.account_days + self.account_days, 1)
-        runs_a_day = max(int(self.prior.runs.sum() + self.counts[0].sum()), 1) / days
-        looks_a_day = max(int(self.prior.looks.sum() + self.counts[1].sum()), 1) / days
-        self.change = max(runs.bar(per_day * _CHANGE_SHARE / runs_a_day), _LOWEST_CHANGE)
-        """Evidence from which CHANGE opens an episode."""
-        self.level = max(looks.bar(per_day * (1.0 - _CHANGE_SHARE) / looks_a_day), _LOWEST_LEVEL)
-        """Log-odds from which LEVEL does."""
-        self.change_halving, self.level_halving = math.log(2.0) * _excess(runs), math.log(2.0) * _excess(looks)
-        """How much higher a bar must be to be reached half as often."""
+        self._bars: list[float] = []
+        self._halvings: list[float] = []
+        for rule, prior, counted in zip(_RULES, self.prior.counts, self.counts, strict=True):
+            tail = tail_of(rule.grid, blend(prior, counted))
+            a_day = max(int(prior.sum() + counted.sum()), 1) / days
+            wanted = self.budget / 1000.0 / _DAYS_OPEN * rule.share
+            self._bars.append(max(tail.bar(wanted / a_day), rule.lowest))
+            self._halvings.append(math.log(2.0) * max(tail.excess, rule.grid.width))
 
-    def change_for(self, halvings: float) -> float:
-        """The bar of CHANGE, moved by so many halvings of how often it is reached; no verdict takes it below its floor."""
-        return max(self.change + halvings * self.change_halving, _LOWEST_CHANGE)
-
-    def level_for(self, halvings: float) -> float:
-        """The bar of LEVEL, moved likewise."""
-        return max(self.level + halvings * self.level_halving, _LOWEST_LEVEL)
+    def bar(self, measure: Measure, halvings: float = 0.0) -> float:
+        """From where a measure accuses, moved by so many halvings of how often it gets there; never below its floor."""
+        return max(self._bars[measure] + halvings * self._halvings[measure], _RULES[measure].lowest)
 
     @property
     def budget(self) -> float:
@@ -99,13 +106,9 @@ class Bars:
         """Count an account-day that begins."""
         self.days_waiting += 1
 
-    def teach_run(self, peak: float) -> None:
-        """Count the height of one calm run of evidence that is over."""
-        self.waiting[0, RUN_GRID.bin_of(peak)] += 1
-
-    def teach_look(self, odds: float) -> None:
-        """Count the log-odds of one calm account's look."""
-        self.waiting[1, LOOK_GRID.bin_of(odds)] += 1
+    def teach(self, measure: Measure, height: float) -> None:
+        """Count what a calm account reached: the height of a run that is over, the log-odds of a look."""
+        self.waiting[measure, _RULES[measure].grid.bin_of(height)] += 1
 
     def end_epoch(self, epoch: int) -> None:
         """Bring what was counted into force."""
@@ -120,7 +123,7 @@ class Bars:
         self._set()
 
     def counted(self) -> NDArray[np.int64]:
-        """Everything counted, in force or waiting: runs and looks [2, BINS]."""
+        """Everything counted, in force or waiting [measures, BINS]."""
         return self.counts + self.waiting
 
     def pack(self) -> bytes:
@@ -148,7 +151,3 @@ class Bars:
         self.counts = np.array([dense(row) for row in packed.in_force])
         self.waiting = np.array([dense(row) for row in packed.waiting])
         self._set()
-
-
-def _excess(tail: Tail) -> float:
-    return max(tail.excess, tail.grid.width)

@@ -8,6 +8,7 @@ Pareto tail of shape 0 (Siffer et al., KDD 2017).
 from __future__ import annotations
 
 import math
+from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,6 +21,16 @@ _ENOUGH = 30
 _TAIL = 0.02
 """The upper share of a histogram that a partition may only thicken."""
 _LEAST_EXCESS = 0.5
+
+
+class Measure(IntEnum):
+    """What has a bar: rows of the histograms."""
+
+    PATIENT = 0
+    """The sum of CHANGE with the low drift."""
+    SHARP = 1
+    """The one with the high drift."""
+    LEVEL = 2
 
 
 class Grid(NamedTuple):

@@ -1,6 +1,8 @@
 """The judge of a partition: blocks in, alerts out. Holds the bars in force; decisions live in each account's mind.
 
-CHANGE: how much more a block looks like an attack than this account's blocks usually do, summed up (River knows the usual).
+CHANGE: how much more a block looks like an attack than this account's blocks usually do, summed up (River knows the usual). Two
+sums: a patient one that small excesses reach if they last, and a sharp one that only strong ones reach; what honest life
+does for long is weak, so a small budget leaves the sharp one its voice.
 LEVEL: how much the life so far looks like one, looked at once per doubling of requests. They share the alert budget and are
 never added to each other: a benign account that is unusual for ever would be accused for ever.
 """
@@ -18,11 +20,12 @@ from pipeline.events.control import Baseline
 from pipeline.features.blocks import before
 from pipeline.scoring import verdicts
 from pipeline.scoring.bars import Bars
+from pipeline.scoring.calibration import Measure
 from pipeline.scoring.explain import Reason
 from pipeline.scoring.inputs import CHANGE_SOURCES, LEVEL_SOURCES, MIN_REQUESTS, change_inputs, kind_inputs, level_inputs
 from pipeline.scoring.kinds import FAMILY_OF, KINDS
 from pipeline.scoring.levels import look_in, near_look
-from pipeline.scoring.mind import Run
+from pipeline.scoring.mind import PATIENT, Run
 from pipeline.scoring.policy import Finding, Policy
 from pipeline.scoring.taught import Taught, shipped_taught
 from pipeline.scoring.trees import Trees, contributions, log_odds
@@ -38,10 +41,6 @@ if TYPE_CHECKING:
 
 _LENGTH = struct.Struct("<I")
 DAY_MS = 86_400_000
-DRIFT = 2.0
-"""Log-odds beyond the usual that a block must bring to count: below it, being a little odd never adds up."""
-CAP = 4.0
-"""Highest excess a block can bring: no single block convicts."""
 _ELEVATED = 1.0
 """Evidence from which an account's models stop learning."""
 _FREEZE_MS = 7 * DAY_MS
@@ -118,7 +117,9 @@ class Judge:
         if breach is not None:
             alerts = verdicts.explain_breach(mind, alerts)
         self._learn(mind, odds, closed)  # 6
-        mind.watch = bool(mind.episodes) or mind.evidence > 0.0 or support >= DRIFT or near_look(int(blocks.totals[k, 0]), _WATCH_REQUESTS)
+        mind.watch = (
+            bool(mind.episodes) or mind.evidence > 0.0 or support >= PATIENT.drift or near_look(int(blocks.totals[k, 0]), _WATCH_REQUESTS)
+        )
         if not mind.watch:
             mind.notes.clear()
         return alerts
@@ -130,29 +131,34 @@ class Judge:
     def _change(self, mind: Mind, excess: float, blocks: Blocks, k: int) -> list[Finding]:
         if math.isnan(excess):
             return []
-        mind.evidence = max(0.0, mind.evidence + min(excess, CAP) - DRIFT)
+        mind.gather(excess)
         self._follow(mind, excess, blocks, k)
-        lowest = self.bars.change_for(verdicts.LOWEST_SHIFT if mind.rulings else 0.0)
-        if mind.run is None or mind.evidence < lowest:
+        if mind.run is None or not self._over(mind, verdicts.LOWEST_SHIFT if mind.rulings else 0.0):
             return []
         kind = int(np.argmax(mind.run.votes))
-        if mind.evidence < self.bars.change_for(verdicts.bar_shift(mind, kind, Baseline.CHANGE)):
+        if not self._over(mind, verdicts.bar_shift(mind, kind, Baseline.CHANGE)):
             return []
         reasons = _reasons(self._taught.change, change_inputs(blocks.vector[k : k + 1], blocks.totals[k : k + 1])[0], CHANGE_SOURCES)
         if not _agree(reasons):
             return []  # the evidence stays: the next block may bring the second witness
-        mind.evidence = 0.0
+        mind.evidence = mind.sharp = 0.0
         return [] if verdicts.held(mind, kind) else [Finding(kind, reasons)]
+
+    def _over(self, mind: Mind, halvings: float) -> bool:
+        """Whether one of CHANGE's sums is over its bar."""
+        bar = self.bars.bar
+        return mind.evidence >= bar(Measure.PATIENT, halvings) or mind.sharp >= bar(Measure.SHARP, halvings)
 
     def _level(self, mind: Mind, odds: float, blocks: Blocks, k: int) -> list[Finding]:
         if not mind.episodes:
-            mind.risk = max(mind.risk, _MOST_CALM / (1.0 + math.exp(self.bars.level - odds)))
-            if odds < self.bars.level:
-                self.bars.teach_look(odds)
-        if odds < self.bars.level_for(verdicts.LOWEST_SHIFT if mind.rulings else 0.0):
+            bar = self.bars.bar(Measure.LEVEL)
+            mind.risk = max(mind.risk, _MOST_CALM / (1.0 + math.exp(bar - odds)))
+            if odds < bar:
+                self.bars.teach(Measure.LEVEL, odds)
+        if odds < self.bars.bar(Measure.LEVEL, verdicts.LOWEST_SHIFT if mind.rulings else 0.0):
             return []
         kind = int(np.argmax(self._name(blocks, k)))
-        if odds < self.bars.level_for(verdicts.bar_shift(mind, kind, Baseline.LEVEL)):
+        if odds < self.bars.bar(Measure.LEVEL, verdicts.bar_shift(mind, kind, Baseline.LEVEL)):
             return []
         reasons = _reasons(self._taught.level, level_inputs(blocks.vector[k : k + 1], blocks.totals[k : k + 1])[0], LEVEL_SOURCES)
         if not _agree(reasons) or verdicts.held(mind, kind):
@@ -166,17 +172,23 @@ class Judge:
 
     def _follow(self, mind: Mind, excess: float, blocks: Blocks, k: int) -> None:
         """Remember where suspicion began and what it looks like, forget it when it is gone."""
+        if mind.sharp <= 0.0 and mind.run is not None and mind.run.sharpest > 0.0:
+            if not mind.episodes:
+                self.bars.teach(Measure.SHARP, mind.run.sharpest)
+            mind.run.sharpest = 0.0
         if mind.evidence <= 0.0:
             if mind.run is not None and not mind.episodes:
-                self.bars.teach_run(mind.run.peak)
+                self.bars.teach(Measure.PATIENT, mind.run.peak)
             mind.run = None
         elif mind.run is None:
             mind.run = Run(int(blocks.closed_ms[k]), int(blocks.opened_ms[k]), *before(blocks, k), [0.0] * len(KINDS))
-        if mind.run is not None and excess > DRIFT:
+        if mind.run is not None and excess > PATIENT.drift:
             mind.run.peak = max(mind.run.peak, mind.evidence)
+            mind.run.sharpest = max(mind.run.sharpest, mind.sharp)
             mind.run.votes = [a + b for a, b in zip(mind.run.votes, self._name(blocks, k), strict=True)]
         if not mind.episodes:
-            mind.risk = _MOST_CALM * min(mind.evidence / self.bars.change, 1.0)
+            near = max(mind.evidence / self.bars.bar(Measure.PATIENT), mind.sharp / self.bars.bar(Measure.SHARP))
+            mind.risk = _MOST_CALM * min(near, 1.0)
 
     @staticmethod
     def _learn(mind: Mind, odds: float, closed: int) -> None:
@@ -226,7 +238,7 @@ def _frozen(mind: Mind, closed: int) -> bool:
         return mind.run is not None and mind.evidence > _ELEVATED and closed - mind.run.since_ms < _FREEZE_MS
     if not episode.anchored and closed - episode.opened_ms >= _FREEZE_MS:
         episode.anchored = True
-        mind.evidence, mind.run = 0.0, None
+        mind.forget()
     return not episode.anchored
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -19,12 +19,31 @@ if TYPE_CHECKING:
 
     from pipeline.scoring.notes import Requests
 
-FORMAT = 3
-_HEAD = struct.Struct("<BBiHddq")
+FORMAT = 4
+_HEAD = struct.Struct("<BBiHdddq")
 _MODELS = struct.Struct("<B")
 _LENGTH = struct.Struct("<I")
 _HAS_RUN, _HAS_CASE, _WATCHED, _HAS_RULINGS = 1, 2, 4, 8
 _DAYS_MAX = 65_535
+
+
+class Pace(NamedTuple):
+    """How a sum of CHANGE takes blocks in.
+
+    Attributes:
+        drift: log-odds beyond the usual that a block must bring to count: below, being odd never adds up.
+        cap: the most that a block can bring: none convicts alone.
+    """
+
+    drift: float
+    cap: float
+
+    def add(self, so_far: float, excess: float) -> float:
+        """A reflected sum (Page, 1954), one block later."""
+        return max(0.0, so_far + min(excess, self.cap) - self.drift)
+
+
+PATIENT, SHARP = Pace(2.0, 4.0), Pace(3.0, 5.0)
 
 
 class Run(msgspec.Struct, array_like=True):
@@ -39,6 +58,8 @@ class Run(msgspec.Struct, array_like=True):
     """Log-likelihood of each kind, up to a constant."""
     peak: float = 0.0
     """Highest evidence so far."""
+    sharpest: float = 0.0
+    """The same of the sharp sum, since that was last nothing."""
 
 
 class _Case(msgspec.Struct, array_like=True):
@@ -61,13 +82,15 @@ class Mind:
 
     __slots__ = (
         "closed", "counts", "day", "days", "deadline_ms", "episodes", "evidence", "models", "notes", "risk", "rulings", "run",
-        "watch",
+        "sharp", "watch",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.models = AccountModels()
         self.evidence = 0.0
-        """CHANGE so far: a reflected sum of log-odds (Page, 1954)."""
+        """CHANGE so far, the patient sum."""
+        self.sharp = 0.0
+        """The sharp one; never above it."""
         self.run: Run | None = None
         """Set while there is evidence."""
         self.episodes: list[Episode] = []
@@ -102,6 +125,15 @@ class Mind:
             for episode in self.episodes:
                 episode.take(note)
 
+    def gather(self, excess: float) -> None:
+        """Let CHANGE take in a block's log-odds beyond the usual."""
+        self.evidence, self.sharp = PATIENT.add(self.evidence, excess), SHARP.add(self.sharp, excess)
+
+    def forget(self) -> None:
+        """Let go of the evidence so far: what it was about is over, or is usual now."""
+        self.evidence = self.sharp = 0.0
+        self.run = None
+
     def turn(self, day: int) -> bool:
         """Let the account's clock reach event-day `day` → whether that is a new one."""
         if day <= self.day:
@@ -127,7 +159,7 @@ class Mind:
             flags |= _HAS_CASE
             parts.append(_ENCODER.encode(_Case(self.notes, self.episodes, self.counts, self.closed)))
         parts[0] = _HEAD.pack(
-            FORMAT, flags, self.day, self.days, self.evidence, self.risk, self.deadline_ms
+            FORMAT, flags, self.day, self.days, self.evidence, self.sharp, self.risk, self.deadline_ms
         )  # fmt: skip
         return b"".join(parts)
 
@@ -145,7 +177,7 @@ class Mind:
         if data and data[0] < FORMAT:
             raise CodecError(f"mind format {data[0]}; this program reads {FORMAT}: replay the frames under a new prefix")
         try:
-            _, flags, mind.day, mind.days, mind.evidence, mind.risk, mind.deadline_ms = _HEAD.unpack_from(data)
+            _, flags, mind.day, mind.days, mind.evidence, mind.sharp, mind.risk, mind.deadline_ms = _HEAD.unpack_from(data)
             mind.watch = bool(flags & _WATCHED)
             (length,) = _MODELS.unpack_from(data, _HEAD.size)
             at = _HEAD.size + _MODELS.size + length

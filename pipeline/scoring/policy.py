@@ -125,7 +125,7 @@ class Policy:
         alerts = self._send(mind, self._revision(account_id, mind, "closed", mind.deadline_ms))
         mind.closed = mind.episodes[0].close(mind.deadline_ms)
         mind.episodes = []
-        mind.evidence, mind.run = 0.0, None
+        mind.forget()
         mind.deadline_ms = 0
         mind.risk = 0.0
         mind.watch = False

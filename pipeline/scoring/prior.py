@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from pipeline.base.errors import SettingsError
-from pipeline.scoring.calibration import BINS
+from pipeline.scoring.calibration import BINS, Measure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,13 +34,14 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 class PriorFile(msgspec.Struct, frozen=True):
-    """The file's contents: histograms sparse, as [bin, count, bin, count, …]."""
+    """The file's contents: a histogram per measure, sparse, as [bin, count, bin, count, …]."""
 
     accounts: int
     account_days: int
     features: dict[str, Spread]
-    runs: list[int]
-    looks: list[int]
+    patient: list[int]
+    sharp: list[int]
+    level: list[int]
     detector: str = ""
     """`detector_digest` of the program that counted it; the shipped one is counted with the package and does not say."""
 
@@ -50,8 +51,7 @@ class Prior(NamedTuple):
 
     features: dict[str, Spread]
     account_days: int
-    runs: NDArray[np.int64]  # [BINS] heights that CHANGE evidence reached in benign accounts
-    looks: NDArray[np.int64]  # [BINS] log-odds of LEVEL looks at benign accounts
+    counts: NDArray[np.int64]  # [measures, BINS] what benign accounts reached, rows as `Measure` counts them
 
 
 def sparse(counts: NDArray[np.int64]) -> list[int]:
@@ -71,7 +71,7 @@ def dense(pairs: list[int]) -> NDArray[np.int64]:
 
 def empty_prior() -> Prior:
     """A prior that knows nothing, to count the first one with: its bars are out of reach."""
-    return Prior({}, 0, np.zeros(BINS, np.int64), np.zeros(BINS, np.int64))
+    return Prior({}, 0, np.zeros((len(Measure), BINS), np.int64))
 
 
 def read_prior(data: bytes) -> Prior:
@@ -81,7 +81,7 @@ def read_prior(data: bytes) -> Prior:
         msgspec.ValidationError: it is not one.
     """
     found = msgspec.json.decode(data, type=PriorFile)
-    return Prior(found.features, found.account_days, dense(found.runs), dense(found.looks))
+    return Prior(found.features, found.account_days, np.array([dense(found.patient), dense(found.sharp), dense(found.level)]))
 
 
 @functools.cache
@@ -109,7 +109,7 @@ def _prior_in(data: bytes) -> Prior:
         raise SettingsError(f"detect.prior_file is not a prior: {err}", next_step=step) from None
     if found.detector != detector_digest():
         raise SettingsError("detect.prior_file was counted by another version of the detector", next_step=step)
-    if min(prior.runs.min(), prior.looks.min(), prior.account_days) < 0 or not prior.runs.sum() or not prior.looks.sum():
+    if min(prior.counts.min(), prior.account_days) < 0 or not prior.counts.sum(axis=1).all():
         raise SettingsError("detect.prior_file is not a prior: its counts are not those of any history", next_step=step)
     return prior
 

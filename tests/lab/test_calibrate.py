@@ -17,6 +17,7 @@ from pipeline.cli import calibrate as verb
 from pipeline.events.alert import Kind
 from pipeline.lab.calibrate import MIN_DAYS, Calibration, calibrate, write_prior
 from pipeline.lab.simulate import AttackSpec, Scenario, labels, simulate
+from pipeline.scoring.calibration import Measure
 from pipeline.scoring.prior import PriorFile, detector_digest, prior_of, read_prior, shipped_prior
 
 if TYPE_CHECKING:
@@ -76,9 +77,8 @@ def test_who_alerts_does_not_teach(fitted: Calibration) -> None:
 def test_what_was_left_out_is_put_back(fitted: Calibration) -> None:
     """Counts are the present prior's and the history's: no bin holds less than before, so no tail is thinner for leaving out."""
     present, after = shipped_prior(), read_prior(write_prior(fitted.file))
-    assert (after.runs >= present.runs).all()
-    assert (after.looks >= present.looks).all()
-    assert after.looks.sum() > present.looks.sum(), "every customer of 50 requests was looked at"
+    assert (after.counts >= present.counts).all()
+    assert after.counts[Measure.LEVEL].sum() > present.counts[Measure.LEVEL].sum(), "every customer of 50 requests was looked at"
     assert after.account_days >= present.account_days + MIN_DAYS
 
 
@@ -95,7 +95,7 @@ def test_the_worker_uses_the_file_and_its_content_is_in_the_digest(fitted: Calib
     """Bars come from it; another place for the same file is the same detector, another content another one."""
     settings = DetectSettings(prior_file=file)
     book = Book(0, 1, settings)
-    assert (book.judge.bars.change, book.judge.bars.level) == fitted.bars_after
+    assert [book.judge.bars.bar(m) for m in Measure] == [fitted.bars_after.bar(m) for m in Measure]
     assert book.judge.bars.prior.features == fitted.file.features
     moved = tmp_path / "elsewhere.json"
     moved.write_bytes(file.read_bytes())
@@ -108,12 +108,15 @@ def test_the_worker_uses_the_file_and_its_content_is_in_the_digest(fitted: Calib
     ("change", "says"),
     [
         (lambda data: data[:-9], "not a prior"),
-        (lambda data: data.replace(b'"runs"', b'"walks"'), "missing required field"),
+        (lambda data: data.replace(b'"patient"', b'"hasty"'), "missing required field"),
         (lambda _: b"", "not a prior"),
         (lambda data: data.replace(detector_digest().encode(), b"0" * 16), "another version of the detector"),
-        (lambda data: write_prior(msgspec.structs.replace(msgspec.json.decode(data, type=PriorFile), runs=[])), "not those of any history"),
-        (lambda data: write_prior(msgspec.structs.replace(msgspec.json.decode(data, type=PriorFile), runs=[999, 1])), "not a prior"),
-        (lambda data: write_prior(msgspec.structs.replace(msgspec.json.decode(data, type=PriorFile), looks=[1, -5])), "any history"),
+        (
+            lambda data: write_prior(msgspec.structs.replace(msgspec.json.decode(data, type=PriorFile), patient=[])),
+            "not those of any history",
+        ),
+        (lambda data: write_prior(msgspec.structs.replace(msgspec.json.decode(data, type=PriorFile), sharp=[999, 1])), "not a prior"),
+        (lambda data: write_prior(msgspec.structs.replace(msgspec.json.decode(data, type=PriorFile), level=[1, -5])), "any history"),
     ],
 )
 def test_a_file_that_is_no_prior_is_refused(file: Path, tmp_path: Path, change: object, says: str) -> None:

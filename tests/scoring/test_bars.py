@@ -9,27 +9,27 @@ import pytest
 
 from pipeline.base.settings import DetectSettings
 from pipeline.scoring.bars import Bars
+from pipeline.scoring.calibration import Measure
 from pipeline.scoring.prior import shipped_prior
 
 
-def test_a_larger_budget_lowers_both_bars_step_by_step() -> None:
-    """The knob lives from .1 to 10: every step moves CHANGE or LEVEL, none moves one up."""
+def test_a_larger_budget_lowers_the_bars_step_by_step() -> None:
+    """The knob lives from .1 to 10: every step moves some bar, none moves one up."""
     bars = [Bars(DetectSettings(alert_budget=b)) for b in (0.1, 0.3, 1.0, 3.0, 10.0)]
     for a, b in itertools.pairwise(bars):
-        assert b.change <= a.change
-        assert b.level <= a.level
-        assert (b.change, b.level) != (a.change, a.level)
+        assert all(b.bar(m) <= a.bar(m) for m in Measure)
+        assert any(b.bar(m) < a.bar(m) for m in Measure)
 
 
 def test_what_is_counted_comes_into_force_at_the_epochs_end() -> None:
     """A thousand runs higher than any before raise the bar, not a moment earlier."""
     bars = Bars(DetectSettings())
-    before = bars.change
+    before = bars.bar(Measure.PATIENT)
     for _ in range(1_000):
-        bars.teach_run(60.0)
-    assert bars.change == before
+        bars.teach(Measure.PATIENT, 60.0)
+    assert bars.bar(Measure.PATIENT) == before
     bars.end_epoch(1)
-    assert bars.change > before
+    assert bars.bar(Measure.PATIENT) > before
 
 
 def test_a_large_fleet_gets_fewer_false_alerts_per_account() -> None:
@@ -53,28 +53,34 @@ def test_bars_come_back_with_their_bytes() -> None:
     rng = np.random.default_rng(3)
     for value in rng.exponential(5.0, 500).tolist():
         bars.teach_day()
-        bars.teach_run(value)
-        bars.teach_look(value - 5.0)
+        bars.teach(Measure.PATIENT, value)
+        bars.teach(Measure.SHARP, value / 2.0)
+        bars.teach(Measure.LEVEL, value - 5.0)
     bars.end_epoch(7)
-    bars.teach_run(30.0)
+    bars.teach(Measure.SHARP, 30.0)
     again.unpack(bars.pack())
-    assert (again.change, again.level, again.budget, again.epoch) == (bars.change, bars.level, bars.budget, bars.epoch)
+    assert [again.bar(m) for m in Measure] == [bars.bar(m) for m in Measure]
+    assert (again.budget, again.epoch) == (bars.budget, bars.epoch)
     assert again.pack() == bars.pack()
 
 
 def test_the_shipped_prior_has_counted_enough() -> None:
-    """At least fifty thousand account-days, ten thousand looks and a thousand runs stand behind the bars."""
+    """At least fifty thousand account-days, ten thousand looks, a thousand runs and a hundred sharp ones stand behind the bars."""
     prior = shipped_prior()
     assert prior.account_days >= 50_000
-    assert prior.looks.sum() >= 10_000
-    assert prior.runs.sum() >= 1_000
+    patient, sharp, level = prior.counts.sum(axis=1).tolist()
+    assert level >= 10_000
+    assert patient >= 1_000
+    assert sharp >= 100
 
 
 def test_verdicts_move_bars_by_halvings_down_to_their_floor() -> None:
     """A harmless verdict raises, a confirmed one lowers, and nothing takes a bar below what no budget does."""
     bars = Bars(DetectSettings())
     generous = Bars(DetectSettings(alert_budget=1000.0))
-    assert bars.change_for(0.0) == bars.change
-    assert bars.change_for(1.0) == pytest.approx(bars.change + bars.change_halving)
-    assert bars.change_for(-100.0) == generous.change == generous.change_for(-1.0)
-    assert bars.level_for(-100.0) == generous.level == generous.level_for(-1.0)
+    for m in Measure:
+        assert bars.bar(m, -100.0) == generous.bar(m) == generous.bar(m, -1.0)
+        assert bars.bar(m, 2.0) > bars.bar(m, 1.0) > bars.bar(m)
+    assert bars.bar(Measure.LEVEL, 2.0) - bars.bar(Measure.LEVEL) == pytest.approx(
+        2.0 * (bars.bar(Measure.LEVEL, 1.0) - bars.bar(Measure.LEVEL))
+    )

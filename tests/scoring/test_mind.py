@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.base.errors import CodecError, NewerFormatError
 from pipeline.base.settings import DetectSettings
+from pipeline.scoring.bars import Bars
+from pipeline.scoring.calibration import Measure
 from pipeline.scoring.mind import FORMAT, Mind
 
 if TYPE_CHECKING:
@@ -42,6 +46,28 @@ def test_bytes_are_the_mind(mixed: Population, play: Play, requests: MakeRequest
         again = Mind.unpack(data)
         assert again.pack() == data
         assert (again.risk, again.deadline_ms, again.watch, again.day) == (mind.risk, mind.deadline_ms, mind.watch, mind.day)
+
+
+@given(st.lists(st.floats(-10.0, 7.0), max_size=60))
+def test_the_sharp_sum_is_never_above_the_patient_one(excesses: list[float]) -> None:
+    """So a run of the one holds every run of the other, and ends only when both are nothing."""
+    mind = Mind.fresh()
+    for excess in excesses:
+        mind.gather(excess)
+        assert 0.0 <= mind.sharp <= mind.evidence + 1e-9
+
+
+def test_what_lasts_and_is_weak_fills_only_the_patient_sum() -> None:
+    """A busy afternoon of an honest customer is long and weak; no single block fills either sum to a bar."""
+    weak, strong = Mind.fresh(), Mind.fresh()
+    for _ in range(40):
+        weak.gather(2.8)
+    assert weak.evidence > 30.0
+    assert weak.sharp == 0.0
+    strong.gather(100.0)
+    assert max(strong.evidence, strong.sharp) < min(
+        Bars(DetectSettings(alert_budget=1_000.0)).bar(m) for m in (Measure.PATIENT, Measure.SHARP)
+    )
 
 
 def test_bytes_of_a_newer_program_and_broken_bytes_are_refused(mixed: Population, play: Play) -> None:
