@@ -27,7 +27,7 @@ _DAYS_OPEN = 1.5
 _DAY_S = 86_400
 
 
-class _Rule(NamedTuple):
+class Rule(NamedTuple):
     """How one measure is counted, and what it may spend.
 
     Attributes:
@@ -41,9 +41,9 @@ class _Rule(NamedTuple):
 
 
 _RULES = (
-    _Rule(Grid(0.0, 64.0), 0.25, 4.0),  # two blocks at full surprise
-    _Rule(Grid(0.0, 64.0), 0.15, 4.0),  # likewise
-    _Rule(Grid(-8.0, 8.0), 0.6, -1.0),  # three to one against
+    Rule(Grid(0.0, 64.0), 0.25, 4.0),  # two blocks at full surprise
+    Rule(Grid(0.0, 64.0), 0.15, 4.0),  # likewise
+    Rule(Grid(-8.0, 8.0), 0.6, -1.0),  # three to one against
 )
 
 

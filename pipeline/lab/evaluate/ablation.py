@@ -20,7 +20,8 @@ from pipeline.lab.evaluate.measure import measure_episodes
 from pipeline.lab.evaluate.ours import episodes
 from pipeline.lab.evaluate.summary import attacks, units_of
 from pipeline.lab.evaluate.tape import record, replay
-from pipeline.scoring import judge
+from pipeline.scoring import bars, judge
+from pipeline.scoring.calibration import Measure
 from pipeline.scoring.inputs import CHANGE_NAMES, KIND_NAMES, LEVEL_NAMES
 from pipeline.scoring.taught import Taught, shipped_taught
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from pipeline.lab.evaluate.results import ShardResult
     from pipeline.lab.evaluate.table import Shard
+    from pipeline.scoring.bars import Rule
     from pipeline.scoring.trees import Trees
 
 EVERYTHING = "everything"
@@ -55,6 +57,7 @@ class Variant(NamedTuple):
         settings: what changes there.
         witnesses: families that must agree; None: as the judge has it.
         epochs: whether the bars learn from the population.
+        silent: what has no bar.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Variant(NamedTuple):
     settings: tuple[tuple[str, Any], ...] = ()
     witnesses: int | None = None
     epochs: bool = True
+    silent: Measure | None = None
 
 
 class SameForAll(AccountModels):
@@ -86,6 +90,8 @@ def variants() -> list[Variant]:
         Variant(EVERYTHING, "", "as shipped"),
         Variant("CHANGE", "layer", "evidence against the own past", cut=lambda taught: taught._replace(change=_silent(taught.change))),
         Variant("LEVEL", "layer", "looks at the life so far", cut=lambda taught: taught._replace(level=_silent(taught.level))),
+        Variant("patient sum", "layer", "CHANGE that weak excesses reach if they last", silent=Measure.PATIENT),
+        Variant("sharp sum", "layer", "CHANGE that only strong excesses reach", silent=Measure.SHARP),
         Variant("own usual", "layer", "River's model of each account, replaced by one constant", models=SameForAll),
         Variant("block inputs", "layer", "values of the block itself", cut=partial(without, off=_of_block)),
         Variant("change inputs", "layer", "changes against the account's usual and of volume", cut=partial(without, off=_of_change)),
@@ -143,10 +149,15 @@ def ablate(shard: Shard, budget: float, key: str, data: str, chosen: Sequence[Va
     found = {}
     for v in variants() if chosen is None else chosen:
         witnesses = judge._WITNESSES if v.witnesses is None else v.witnesses  # noqa: SLF001 - the rule is the judge's own; nothing else turns it
-        with patch.object(judge, "_WITNESSES", witnesses):
+        rules = bars._RULES if v.silent is None else _mute(bars._RULES, v.silent)  # noqa: SLF001 - likewise
+        with patch.object(judge, "_WITNESSES", witnesses), patch.object(bars, "_RULES", rules):
             alerts = replay(tape, settings.model_copy(update=dict(v.settings)), v.cut(shipped_taught()), v.models, epochs=v.epochs)
         found[column_of(v.name, budget)] = episodes(shard, alerts)
     return measure_episodes(shard, found, key, data)
+
+
+def _mute(rules: tuple[Rule, ...], silent: Measure) -> tuple[Rule, ...]:
+    return tuple(rule._replace(lowest=math.inf) if at == silent else rule for at, rule in enumerate(rules))
 
 
 def column_of(name: str, budget: float) -> str:

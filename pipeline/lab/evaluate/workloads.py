@@ -100,6 +100,7 @@ def _contamination(percent: int) -> Workload:
 
 _SMOKE = ("template_sweep", "cot_harvest", "bulk_drain", "parameter_probe")
 _FOREIGN = "the same with traits of archetypes crossed, each population with habits of its own"
+_HABITS = "the same with habits of its own, fewer traits crossed: kinds are learned from what is of one kind"
 _STANDARD = "what promises are judged on: every benign archetype, every attack with a control at its scale, weather"
 
 
@@ -136,6 +137,7 @@ _ALL: tuple[Workload, ...] = (
     Workload("standard", _STANDARD, (8, 26), ordinary=640, probe=True, forests=True),
     Workload("teaching", "the tune half as the shipped ensembles see it, with more attacks", (16, 0), ordinary=300, rounds=2),
     Workload("teaching.foreign", _FOREIGN, (8, 0), ordinary=300, rounds=2, crossed=0.8, foreign=True),
+    Workload("teaching.habits", _HABITS, (8, 0), ordinary=300, rounds=2, crossed=0.3, foreign=True),
     Workload("tenants", "every tenant unmodified, once (the busiest with fewer bursts), its alerts listed by name", (0, 0)),
     _swap("text", "every attack's choreography with benign text"),
     _swap("choreography", "benign choreography at the attacks' scale with attack text"),
