@@ -70,20 +70,43 @@ class Wording(NamedTuple):
 AS_IT_IS = Wording()
 
 
-def draw_age(dice: Dice) -> int:
-    """Of a newcomer at its first request, ms: half a minute to twenty days."""
-    return round(dice.log_uniform(30_000, 20 * DAY_MS))
+class Ordinary:
+    """A population without habits of its own: everything is as drawn."""
+
+    volume: float = 1.0
+
+    def wording(self, dice: Dice, before: Wording | None = None) -> Wording:  # noqa: ARG002 - what `Habits` is asked
+        """An account's; `before` is how it worded what it did so far."""
+        return AS_IT_IS
+
+    def age(self, dice: Dice) -> int:
+        """Of a newcomer at its first request, ms."""
+        return dice.integer(30_000, 3_600_000)
+
+    def age_of_attacker(self, dice: Dice) -> int:  # noqa: ARG002
+        """Likewise, of one that signs up to attack."""
+        return 0
+
+    def strength(self, dice: Dice, drawn: Strength) -> Strength:  # noqa: ARG002
+        """What becomes of an attack's strength."""
+        return drawn
+
+    def history(self, dice: Dice, drawn_ms: int, longest_ms: int, per_day: float) -> int:  # noqa: ARG002
+        """How long an aged account has been seen before its attack."""
+        return drawn_ms
+
+    def untold(self, dice: Dice) -> frozenset[str]:  # noqa: ARG002
+        """Fields that are not told of an account, whatever it does."""
+        return frozenset()
+
+    def parts(self, dice: Dice, parts: list[Part]) -> list[Part]:  # noqa: ARG002
+        """An account's streams as they are lived here."""
+        return parts
 
 
-def draw_wording(dice: Dice) -> Wording:
-    """An account's."""
-    how = dice.pick(("", "cut", "pair", "preamble"), (0.5, 0.2, 0.1, 0.2))
-    return Wording(how, round(dice.log_uniform(24, 400) if how == "cut" else dice.log_uniform(40, 1_500)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Habits:
-    """Of a population.
+@dataclass(frozen=True, kw_only=True)
+class Habits(Ordinary):
+    """Of a population that has its own.
 
     Attributes:
         hidden: fields told of nobody.
@@ -98,8 +121,23 @@ class Habits:
     spread: float
     smooth: bool
 
+    def wording(self, dice: Dice, before: Wording | None = None) -> Wording:
+        """What else an account does it words as before or otherwise."""
+        if before is not None and not dice.flip(0.5):
+            return before
+        how = dice.pick(("", "cut", "pair", "preamble"), (0.5, 0.2, 0.1, 0.2))
+        return Wording(how, round(dice.log_uniform(24, 400) if how == "cut" else dice.log_uniform(40, 1_500)))
+
+    def age(self, dice: Dice) -> int:
+        """Half a minute to twenty days."""
+        return round(dice.log_uniform(30_000, 20 * DAY_MS))
+
+    def age_of_attacker(self, dice: Dice) -> int:
+        """As everybody's: where only attackers are young, youth is guilt."""
+        return self.age(dice)
+
     def untold(self, dice: Dice) -> frozenset[str]:
-        """Fields that are not told of an account, whatever it does: where only the honest sit behind poor gateways, silence is a tell."""
+        """Whoever it is: where only the honest sit behind poor gateways, silence is a tell."""
         return self.hidden | STRIPPED if dice.flip(_BARE) else self.hidden
 
     def strength(self, dice: Dice, drawn: Strength) -> Strength:
@@ -107,11 +145,11 @@ class Habits:
         return replace(drawn, share=1.0) if dice.flip(_PURE) else drawn
 
     def history(self, dice: Dice, drawn_ms: int, longest_ms: int, per_day: float) -> int:
-        """How long an aged account has been seen before its attack: as drawn, or ever since."""
+        """As drawn, or ever since the population is seen."""
         return longest_ms if per_day < _BUSY and dice.flip(0.5) else drawn_ms
 
     def parts(self, dice: Dice, parts: list[Part]) -> list[Part]:
-        """An account's streams as they are lived here."""
+        """Longer or shorter answers, other contexts and caches, another pace."""
         told = _Account(
             scale=self.output * dice.lognormal(1.0, 0.35),
             spread=self.spread * dice.lognormal(1.0, 0.15),

@@ -11,7 +11,7 @@ from pipeline.lab.evaluate.arrivals import DAY_MS, HOUR_MS, within
 from pipeline.lab.evaluate.attacks import ATTACKS, COVERS, Attack, Scene, Strength, draw_strength
 from pipeline.lab.evaluate.benign import BENIGN, Benign
 from pipeline.lab.evaluate.crossing import cross_attack, cross_benign
-from pipeline.lab.evaluate.foreign import AS_IT_IS, Wording, draw_age, draw_habits, draw_wording
+from pipeline.lab.evaluate.foreign import Ordinary, draw_habits
 from pipeline.lab.evaluate.split import Split
 from pipeline.lab.evaluate.stream import Context, play
 from pipeline.lab.evaluate.table import Account, Shard, Symbols, Truth
@@ -81,7 +81,7 @@ class Builder:
         self.start_ms = EPOCH_MS + dice.integer(0, 6) * DAY_MS
         self.end_ms = self.start_ms + plan.days * DAY_MS
         self.weather = self._draw_weather(dice)
-        self.habits = draw_habits(self._dice(7)) if plan.foreign else None
+        self.habits = draw_habits(self._dice(7)) if plan.foreign else Ordinary()
         self.symbols = Symbols()
         self.scribe = Scribe()
         if keep_texts:
@@ -158,20 +158,14 @@ class Builder:
             while found.requests + replace(found, days=days).cover_per_day * (days + 3) > 70_000:
                 found = draw_strength(dice, longest)
             found = replace(found, days=days, ramp="doubling", new=False)
-        return found if self.habits is None else self.habits.strength(dice, found)
+        return self.habits.strength(dice, found)
 
     # ---- accounts
 
     def desk(self, dice: Dice, who: Identity, per_day: float, span: tuple[int, int], requests: float) -> Desk:
         """A desk for one account; `requests` is about how many it will make."""
-        writer = Writer(self.scribe, dice, int(requests), wording=self._wording(dice))
+        writer = Writer(self.scribe, dice, int(requests), wording=self.habits.wording(dice))
         return Desk(dice, self.marginals, self.split, writer, who, per_day, span, self.weather, who.hidden)
-
-    def _wording(self, dice: Dice, before: Wording | None = None) -> Wording:
-        """An account's; what else it does it words as before or otherwise."""
-        if self.habits is None:
-            return AS_IT_IS
-        return draw_wording(dice) if before is None or dice.flip(0.5) else before
 
     def _settle(self, desk: Desk, parts: list[Part]) -> list[Part]:
         """Let the description have its say on the plan; limits were drawn generously enough for any."""
@@ -180,22 +174,18 @@ class Builder:
         return parts
 
     def _ordinary(self, archetype: Benign, dice: Dice) -> None:
-        median = _MEDIAN_PER_DAY * archetype.volume * (1.0 if self.habits is None else self.habits.volume)
+        median = _MEDIAN_PER_DAY * archetype.volume * self.habits.volume
         per_day = min(median * float(np.exp(_SIGMA * dice.rng.standard_normal())), _MOST_PER_DAY)
         begin, created = self.start_ms, signed_up(dice, self.start_ms)
         if archetype.arrives:
             begin += int(dice.uniform(0.05, 0.8) * (self.end_ms - self.start_ms))
-            created = begin - self._age(dice)
+            created = begin - self.habits.age(dice)
         elif dice.flip(0.12):  # an old customer that comes back
             begin += int(dice.uniform(0.1, 0.7) * (self.end_ms - self.start_ms))
         days = (self.end_ms - begin) / DAY_MS
         desk = self.desk(dice, draw_identity(dice, created), per_day, (begin, self.end_ms), per_day * days)
         parts, name = cross_benign(desk, archetype) if self._crosses(dice) else (archetype.describe(desk), archetype.name)
         self.take(desk, self._settle(desk, parts), name, "ordinary", None)
-
-    def _age(self, dice: Dice) -> int:
-        """Of a newcomer at its first request, ms."""
-        return dice.integer(30_000, 3_600_000) if self.habits is None else draw_age(dice)
 
     def _crosses(self, dice: Dice) -> bool:
         return self.plan.crossed > 0.0 and dice.flip(self.plan.crossed)
@@ -206,7 +196,7 @@ class Builder:
         before = int(strength.history_days() * DAY_MS)
         room = self.end_ms - self.start_ms - length - 2 * HOUR_MS
         begin = self.start_ms + int(dice.uniform(min(before, room) / max(room, 1), 1.0) * room)
-        if self.habits is not None and not strength.new:
+        if not strength.new:
             before = self.habits.history(dice, before, begin - self.start_ms, strength.cover_per_day)
         first = max(self.start_ms, begin - dice.integer(60_000, 3_600_000)) if strength.new else max(self.start_ms, begin - before)
         return first, begin, begin + length
@@ -217,7 +207,7 @@ class Builder:
         life = max((until - first) / DAY_MS, 0.25)
         total = strength.requests + strength.cover_per_day * life
         per_day = total / life
-        created = first - self._age(dice) if strength.new else signed_up(dice, self.start_ms)
+        created = first - self.habits.age(dice) if strength.new else signed_up(dice, self.start_ms)
         desk = self.desk(dice, draw_identity(dice, created), per_day, (first if not strength.new else begin, until), total)
         parts = self._settle(desk, archetype.describe(desk))
         if self.plan.swap == "choreography":
@@ -228,7 +218,7 @@ class Builder:
 
     def _attacker(self, attack: Attack, strength: Strength, dice: Dice, family: Identity | None) -> None:
         first, begin, end = self._scale(strength, dice)
-        age = 0 if self.habits is None else self._age(dice)
+        age = self.habits.age_of_attacker(dice)
         created = first - age if strength.new else signed_up(dice, self.start_ms)
         who = draw_identity(dice, created)
         if family is not None:
@@ -240,7 +230,7 @@ class Builder:
         life_days = (until - first) / DAY_MS
         desk = self.desk(dice, who, strength.cover_per_day, (first, until), strength.cover_per_day * life_days)
         cover = self._settle(desk, BENIGN[cover_name].describe(desk))
-        desk.writer = Writer(self.scribe, dice, strength.requests, desk.writer.templates, self._wording(dice, desk.writer.wording))
+        desk.writer = Writer(self.scribe, dice, strength.requests, desk.writer.templates, self.habits.wording(dice, desk.writer.wording))
         scene = Scene(begin, end, cover[0])
         if self._crosses(dice):
             described, attack = cross_attack(desk, attack, strength, scene)
@@ -255,9 +245,8 @@ class Builder:
     def take(self, desk: Desk, parts: list[Part], archetype: str, role: str, attack: Attack | None) -> None:
         """Play the account's streams and keep its events."""
         number = len(self.accounts)
-        if self.habits is not None:
-            desk.hidden |= self.habits.untold(desk.dice)
-            parts = self.habits.parts(desk.dice, parts)
+        desk.hidden |= self.habits.untold(desk.dice)
+        parts = self.habits.parts(desk.dice, parts)
         tokens = self.scribe.tokens()
         rng = desk.dice.rng
         played = []
