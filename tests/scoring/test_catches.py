@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 HOUR_MS = 3_600_000
 MUST = (Kind.BULK_EXTRACTION, Kind.SYSTEMATIC_DISTILLATION, Kind.REASONING_ELICITATION)
 AGED = tuple(AttackSpec(kind, requests=2_000, account="aged") for kind in (*MUST, *MUST, Kind.LIMIT_EVASION, Kind.PROBING))
+BESIDE = tuple(replace(spec, requests=600, share=0.5) for spec in AGED)
+"""An attack that goes on beside as much ordinary traffic."""
 NEW = tuple(AttackSpec(kind, requests=2_000, account="new") for kind in (*MUST, *MUST, Kind.LIMIT_EVASION, Kind.PROBING))
 
 
@@ -30,11 +33,10 @@ def caught(play: Play, people: Population, settings: DetectSettings | None = Non
     return found
 
 
-@pytest.mark.parametrize("seed", [21, 22])
-def test_new_accounts_are_caught(seed: int, play: Play, populate: Populate) -> None:
-    """Accounts that sign up to drain, distil, harvest, evade or probe are caught, all but one at most."""
-    people = populate(seed, 0, NEW)
-    assert len(caught(play, people)) >= len(NEW) - 1
+def test_new_accounts_are_caught(play: Play, populate: Populate) -> None:
+    """Of accounts that sign up to drain, distil, harvest, evade or probe seven in eight are caught."""
+    people = [populate(seed, 0, NEW) for seed in (21, 22, 23, 24)]
+    assert sum(len(caught(play, p)) for p in people) >= 4 * (len(NEW) - 1)
 
 
 @pytest.mark.parametrize("seed", [23, 24])
@@ -45,10 +47,12 @@ def test_aged_accounts_that_turn_are_caught(seed: int, play: Play, populate: Pop
 
 
 def test_river_decides_who_is_caught(play: Play, populate: Populate) -> None:
-    """With River's scores replaced by a constant an eighth or more of the aged accounts that turn go free; new ones are caught."""
+    """With River's scores replaced by a constant half of the attacks beside an ordinary life are missed; new accounts are caught."""
     constant = DetectSettings(constant_scores=True)
-    aged = [populate(seed, 0, AGED) for seed in (23, 24)]
-    assert sum(len(caught(play, p, constant)) for p in aged) <= 0.875 * sum(len(caught(play, p)) for p in aged)
+    aged = [populate(seed, 0, BESIDE) for seed in (23, 24)]
+    with_river = sum(len(caught(play, p)) for p in aged)
+    assert with_river >= 2 * (len(BESIDE) - 1)
+    assert sum(len(caught(play, p, constant)) for p in aged) <= 0.5 * with_river
     assert len(caught(play, populate(21, 0, NEW), constant)) >= len(NEW) - 1
 
 
