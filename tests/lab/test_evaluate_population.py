@@ -218,7 +218,7 @@ def test_foreign_habits_are_everybodys() -> None:
     shares: list[float] = []
     silent: set[str] = set()
     for builder in builders:
-        assert builder.habits is not None
+        assert isinstance(builder.habits, Habits)
         assert builder.weather
         accounts = builder.build().accounts
         assert all(account.hidden >= builder.habits.hidden for account in accounts)
