@@ -45,6 +45,7 @@ _RULES = (
     Rule(Grid(0.0, 64.0), 0.15, 4.0),  # likewise
     Rule(Grid(-8.0, 8.0), 0.6, -1.0),  # three to one against
 )
+"""In the order of `Measure`."""
 
 
 class _Packed(msgspec.Struct, array_like=True):
