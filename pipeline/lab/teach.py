@@ -1,8 +1,8 @@
 """Teach the shipped ensembles and fit the shipped prior: `python -m pipeline.lab.teach` (extra `evaluate`).
 
 Sources are the package's own parametric generator and, with `--data`, workloads composed from public marginals; of each only
-the tune half, so none of the archetypes, tenants, texts, templates and rhythms that the judge half keeps to itself. Three of
-four populations have traits of archetypes crossed (`evaluate.crossing`) and habits of their own (`evaluate.foreign`), so that
+the tune half, so none of the archetypes, tenants, texts, templates and rhythms that the judge half keeps to itself. Nine of
+ten populations have traits of archetypes crossed (`evaluate.crossing`) and habits of their own (`evaluate.foreign`), so that
 trees learn traits, neither the named choreographies nor the habits of two sources. The bars of the prior are counted on populations
 that the trees did not see, half of them with habits as new to the trees as a user's.
 """

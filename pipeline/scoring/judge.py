@@ -187,8 +187,11 @@ class Judge:
             mind.run.sharpest = max(mind.run.sharpest, mind.sharp)
             mind.run.votes = [a + b for a, b in zip(mind.run.votes, self._name(blocks, k), strict=True)]
         if not mind.episodes:
-            near = max(mind.evidence / self.bars.bar(Measure.PATIENT), mind.sharp / self.bars.bar(Measure.SHARP))
-            mind.risk = _MOST_CALM * min(near, 1.0)
+            mind.risk = 0.0 if mind.run is None else _MOST_CALM * min(self._near(mind), 1.0)
+
+    def _near(self, mind: Mind) -> float:
+        """How much of the way to its bar the nearer of CHANGE's sums has gone."""
+        return max(mind.evidence / self.bars.bar(Measure.PATIENT), mind.sharp / self.bars.bar(Measure.SHARP))
 
     @staticmethod
     def _learn(mind: Mind, odds: float, closed: int) -> None:

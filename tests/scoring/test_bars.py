@@ -81,6 +81,4 @@ def test_verdicts_move_bars_by_halvings_down_to_their_floor() -> None:
     for m in Measure:
         assert bars.bar(m, -100.0) == generous.bar(m) == generous.bar(m, -1.0)
         assert bars.bar(m, 2.0) > bars.bar(m, 1.0) > bars.bar(m)
-    assert bars.bar(Measure.LEVEL, 2.0) - bars.bar(Measure.LEVEL) == pytest.approx(
-        2.0 * (bars.bar(Measure.LEVEL, 1.0) - bars.bar(Measure.LEVEL))
-    )
+        assert bars.bar(m, 2.0) - bars.bar(m) == pytest.approx(2.0 * (bars.bar(m, 1.0) - bars.bar(m)))
