@@ -2,6 +2,10 @@
 
 Three histograms of benign life: the height of every run of each of CHANGE's two sums (from nothing until nothing is left), and the
 log-odds of every LEVEL look; and the account-days in which they happened. A bar is the height that spends its share of the budget.
+
+No prior knows a partition's traffic. Beyond a bar it cannot count (attackers are there too), but just below it can: where its accounts
+come near a bar so many times as often as the prior's, they will cross it so many times as often, and the bar is set for that
+(genomic control divides by such a factor: Devlin & Roeder, Biometrics 1999).
 """
 
 from __future__ import annotations
@@ -25,6 +29,12 @@ FORMAT = 3
 _DAYS_OPEN = 1.5
 """Account-days that a false alert costs: the day it opens and, every other time, the next."""
 _DAY_S = 86_400
+_NEAR = 20.0
+"""Near a bar: heights that the prior's accounts reach at most so many times as often as the bar."""
+_DOUBT = 15.0
+"""Cases near a bar, seen as expected, that every partition starts with: a few more are no reason yet."""
+_MOST_INFLATED = 10.0
+"""Attackers come near the bars as well: they must not raise them without end."""
 
 
 class Rule(NamedTuple):
@@ -88,9 +98,20 @@ class Bars:
         for rule, prior, counted in zip(_RULES, self.prior.counts, self.counts, strict=True):
             tail = tail_of(rule.grid, blend(prior, counted))
             a_day = max(int(prior.sum() + counted.sum()), 1) / days
-            wanted = self.budget / 1000.0 / _DAYS_OPEN * rule.share
+            wanted = self.budget / 1000.0 / _DAYS_OPEN * rule.share / self._inflation(rule, prior, counted)
             self._bars.append(max(tail.bar(wanted / a_day), rule.lowest))
             self._halvings.append(math.log(2.0) * max(tail.excess, rule.grid.width))
+
+    def _inflation(self, rule: Rule, prior: NDArray[np.int64], counted: NDArray[np.int64]) -> float:
+        """How many times as often as the prior's accounts this partition's come near the bar, at least 1."""
+        days = self.prior.account_days
+        if not prior.any() or not self.account_days:
+            return 1.0
+        tail = tail_of(rule.grid, prior.astype(np.float64))
+        once = self.budget / 1000.0 / _DAYS_OPEN * rule.share * days / int(prior.sum())
+        near, bar = rule.grid.bin_of(tail.bar(_NEAR * once)), rule.grid.bin_of(max(tail.bar(once), rule.lowest))
+        expected = int(prior[near:bar].sum()) * self.account_days / days
+        return min(max((int(counted[near:bar].sum()) + _DOUBT) / (expected + _DOUBT), 1.0), _MOST_INFLATED)
 
     def bar(self, measure: Measure, halvings: float = 0.0) -> float:
         """From where a measure accuses, moved by so many halvings of how often it gets there; never below its floor."""

@@ -11,7 +11,7 @@ import pytest
 from pipeline.lab.evaluate.arrivals import DAY_MS, Arrivals, Pace, exactly, nightly, rhythmic, riding, steady
 from pipeline.lab.evaluate.attacks import ATTACKS, draw_strength
 from pipeline.lab.evaluate.benign import BENIGN
-from pipeline.lab.evaluate.crossing import SIGN
+from pipeline.lab.evaluate.crossing import SIGN, turn_benign
 from pipeline.lab.evaluate.foreign import Habits, Wording
 from pipeline.lab.evaluate.marginals import SLOTS, TextKind
 from pipeline.lab.evaluate.parametric import load_parametric
@@ -208,6 +208,27 @@ def test_crossed_accounts_borrow_from_their_own_sort_and_half() -> None:
 def test_crossing_leaves_populations_without_it_as_they_were(shard: Shard) -> None:
     """An id names a population for ever: no account of an uncrossed plan borrows."""
     assert not any(SIGN in a.archetype for a in shard.accounts)
+
+
+def test_an_honest_life_that_turns_goes_on_at_its_pace() -> None:
+    """The same requests at the same times, some of them by other ways; who lent them is honest and of the tune half."""
+    builder = Builder("turning", load_parametric(), Split.TUNE, 0, Plan(ordinary=0))
+    lasting = 0
+    for seed in range(12):
+        dice = Dice(generator(seed))
+        desk = builder.desk(dice, draw_identity(dice, 0), 200.0, (0, 10 * DAY_MS), 2_000)
+        parts = BENIGN["chat_product"].describe(desk)
+        turned, name = turn_benign(desk, parts, "chat_product")
+        times = np.sort(np.concatenate([p.arrivals.times for p in parts]))
+        assert (np.sort(np.concatenate([p.arrivals.times for p in turned])) == times).all()
+        before, after = turned[: len(parts)], turned[len(parts) :]
+        assert [p.recipe for p in before] == [p.recipe for p in parts]
+        assert all(x.recipe != p.recipe or x.line != p.line for x, p in zip(after, parts, strict=True))
+        assert not any(p.attack for p in turned)
+        assert 1 <= len(donors := name.split(SIGN)[1:]) <= 2
+        assert not any(BENIGN[d].judge_only for d in donors)
+        lasting += max(p.arrivals.times.max(initial=0) for p in before) < max(p.arrivals.times.max(initial=0) for p in after)
+    assert 3 <= lasting <= 11
 
 
 def test_foreign_habits_are_everybodys() -> None:

@@ -32,6 +32,39 @@ def test_what_is_counted_comes_into_force_at_the_epochs_end() -> None:
     assert bars.bar(Measure.PATIENT) > before
 
 
+def counted(times: float, days: int = 3_000) -> Bars:
+    """Bars of a partition that has seen so many days, its accounts reaching every height so many times as often as the prior's."""
+    prior = shipped_prior()
+    bars = Bars(DetectSettings(), prior)
+    for _ in range(days):
+        bars.teach_day()
+    bars.waiting = np.rint(prior.counts * times * days / prior.account_days).astype(np.int64)
+    bars.end_epoch(1)
+    return bars
+
+
+def test_who_comes_near_the_bars_more_often_gets_higher_ones() -> None:
+    """Three times as often: about the bar of a third of the budget; as often: the prior's bar; never above that of a tenth."""
+    usual, third, tenth = (Bars(DetectSettings(alert_budget=b)) for b in (1.0, 1 / 3, 0.1))
+    for m in Measure:
+        assert counted(1.0).bar(m) == pytest.approx(usual.bar(m), abs=0.3)
+        assert usual.bar(m) - 0.5 <= counted(0.2).bar(m) <= usual.bar(m)
+        assert usual.bar(m) < counted(3.0).bar(m) <= third.bar(m) + 0.3
+        assert counted(3.0).bar(m) < counted(100.0).bar(m) <= tenth.bar(m) + 0.3
+
+
+def test_a_few_cases_near_a_bar_move_nothing_much() -> None:
+    """On the first day nobody knows whether two are many."""
+    bars = Bars(DetectSettings())
+    before = bars.bar(Measure.LEVEL)
+    for _ in range(50):
+        bars.teach_day()
+    for _ in range(2):
+        bars.teach(Measure.LEVEL, before - 0.3)
+    bars.end_epoch(1)
+    assert before <= bars.bar(Measure.LEVEL) < before + 0.15
+
+
 def test_a_large_fleet_gets_fewer_false_alerts_per_account() -> None:
     """`false_alerts_per_day` divides by the active accounts of the last day; the alert budget stays the upper bound."""
     settings = DetectSettings(alert_budget=1.0, false_alerts_per_day=2.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pipeline.lab.evaluate.arrivals import DAY_MS, Arrivals, within
 from pipeline.lab.evaluate.attacks import ATTACKS, Attack, Scene, Strength
 from pipeline.lab.evaluate.benign import BENIGN, Benign
 
@@ -26,6 +27,8 @@ _TRAITS: tuple[tuple[str, ...], ...] = (
 """Fields of a recipe that change hands together."""
 _MOST = 3
 """Traits that an account borrows, each of another archetype."""
+_MOST_TURNED = 2
+"""Traits that change when an honest life does."""
 
 
 def cross_benign(desk: Desk, archetype: Benign) -> tuple[list[Part], str]:
@@ -39,6 +42,30 @@ def cross_benign(desk: Desk, archetype: Benign) -> tuple[list[Part], str]:
         name += SIGN + donor.name
     desk.plans, desk.hidden = plans, hidden
     return parts, name
+
+
+def turn_benign(desk: Desk, parts: list[Part], name: str) -> tuple[list[Part], str]:
+    """An honest life in which something changes, for good or for some days: another product, model, office or client.
+
+    A change alone is no attack; where only attackers ever change, it looks like one.
+    """
+    dice, (start, end) = desk.dice, desk.span
+    since = start + int(dice.uniform(0.15, 0.9) * (end - start))
+    until = end if dice.flip(0.6) else since + int(dice.log_uniform(0.3, 5.0) * DAY_MS)
+    turned = parts
+    plans, hidden = desk.plans, desk.hidden
+    for fields in dice.some(_TRAITS, dice.integer(1, _MOST_TURNED)):
+        donor = dice.pick([b for b in BENIGN.values() if not b.judge_only])
+        turned = _crossed(turned, donor.describe(desk)[-1], fields, honest=True)
+        name += SIGN + donor.name
+    desk.plans, desk.hidden = plans, hidden
+    before = [replace(part, arrivals=_outside(part.arrivals, since, until)) for part in parts]
+    return before + [replace(part, arrivals=within(part.arrivals, since, until)) for part in turned], name
+
+
+def _outside(arrivals: Arrivals, start_ms: int, end_ms: int) -> Arrivals:
+    keep = (arrivals.times < start_ms) | (arrivals.times >= end_ms)
+    return Arrivals(*(column[keep] for column in arrivals))
 
 
 def cross_attack(desk: Desk, attack: Attack, strength: Strength, scene: Scene) -> tuple[list[Part], Attack]:

@@ -104,13 +104,17 @@ class Marginals:
         name: `real` or `parametric`, as the results say it.
         tenants, groups: of both halves.
         reuse: quantiles of the share of a request's input that a cache held already, over requests.
+        limits: requests per minute that a plan lets through, over what our simulator's plans do.
     """
 
-    def __init__(self, name: str, tenants: tuple[Tenant, ...], groups: tuple[Group, ...], reuse: NDArray[np.float64]) -> None:
+    def __init__(
+        self, name: str, tenants: tuple[Tenant, ...], groups: tuple[Group, ...], reuse: NDArray[np.float64], limits: float = 1.0
+    ) -> None:
         self.name = name
         self.tenants = tenants
         self.groups = groups
         self.reuse = reuse
+        self.limits = limits
         self._rhythms: dict[tuple[object, ...], list[Tenant]] = {}
         self._texts: dict[tuple[object, ...], list[Group]] = {}
         self._languages: dict[Split, list[str]] = {}

@@ -10,7 +10,8 @@ import numpy as np
 from pipeline.lab.evaluate.arrivals import DAY_MS, HOUR_MS, within
 from pipeline.lab.evaluate.attacks import ATTACKS, COVERS, Attack, Scene, Strength, draw_strength
 from pipeline.lab.evaluate.benign import BENIGN, Benign
-from pipeline.lab.evaluate.crossing import cross_attack, cross_benign
+from pipeline.lab.evaluate.crossing import cross_attack, cross_benign, turn_benign
+from pipeline.lab.evaluate.drawn import draw_source
 from pipeline.lab.evaluate.foreign import Ordinary, draw_habits
 from pipeline.lab.evaluate.split import Split
 from pipeline.lab.evaluate.stream import Context, play
@@ -52,6 +53,8 @@ class Plan:
         doubling_days: every attack ramps up by doubling in so many days, 0: as drawn.
         crossed: share of ordinary accounts and of attacks that borrow traits, see `crossing`.
         foreign: the population has habits of its own, see `foreign`.
+        drawn: and a source of its own, see `drawn`.
+        turning: share of honest accounts in whose life something changes, see `crossing`.
     """
 
     ordinary: int
@@ -65,18 +68,20 @@ class Plan:
     doubling_days: float = 0.0
     crossed: float = 0.0
     foreign: bool = False
+    drawn: bool = False
+    turning: float = 0.0
 
 
 class Builder:
     """Builds one shard. The same arguments give the same events."""
 
     def __init__(self, workload: str, marginals: Marginals, split: Split, number: int, plan: Plan, *, keep_texts: bool = False) -> None:
-        self.marginals = marginals
         self.split = split
         self.plan = plan
         self.number = number
         self.workload = workload
         self._path = (_SALT[split], _number_of(workload), number)
+        self.marginals = draw_source(self._dice(8), marginals) if plan.drawn else marginals
         dice = self._dice(0)
         self.start_ms = EPOCH_MS + dice.integer(0, 6) * DAY_MS
         self.end_ms = self.start_ms + plan.days * DAY_MS
@@ -86,7 +91,7 @@ class Builder:
         self.scribe = Scribe()
         if keep_texts:
             self.scribe.kept = []
-        self.context = Context(self.symbols, marginals.reuse, networks_known=dice.flip(0.7))
+        self.context = Context(self.symbols, self.marginals.reuse, networks_known=dice.flip(0.7))
         self.accounts: list[Account] = []
         self.played: list[NDArray[np.void]] = []
 
@@ -185,7 +190,11 @@ class Builder:
         days = (self.end_ms - begin) / DAY_MS
         desk = self.desk(dice, draw_identity(dice, created), per_day, (begin, self.end_ms), per_day * days)
         parts, name = cross_benign(desk, archetype) if self._crosses(dice) else (archetype.describe(desk), archetype.name)
+        parts, name = self._turn(desk, parts, name)
         self.take(desk, self._settle(desk, parts), name, "ordinary", None)
+
+    def _turn(self, desk: Desk, parts: list[Part], name: str) -> tuple[list[Part], str]:
+        return turn_benign(desk, parts, name) if self.plan.turning and desk.dice.flip(self.plan.turning) else (parts, name)
 
     def _crosses(self, dice: Dice) -> bool:
         return self.plan.crossed > 0.0 and dice.flip(self.plan.crossed)
@@ -209,12 +218,13 @@ class Builder:
         per_day = total / life
         created = first - self.habits.age(dice) if strength.new else signed_up(dice, self.start_ms)
         desk = self.desk(dice, draw_identity(dice, created), per_day, (first if not strength.new else begin, until), total)
-        parts = self._settle(desk, archetype.describe(desk))
+        parts, name = self._turn(desk, archetype.describe(desk), archetype.name)
+        parts = self._settle(desk, parts)
         if self.plan.swap == "choreography":
             other = attack.describe(self.desk(dice, desk.who, per_day, desk.span, total), strength, Scene(begin, end, parts[0]))
             said = next(p.recipe.voice for p in other)
             parts = [replace(p, recipe=replace(p.recipe, voice=said)) for p in parts]
-        self.take(desk, parts, archetype.name, "matched", None)
+        self.take(desk, parts, name, "matched", None)
 
     def _attacker(self, attack: Attack, strength: Strength, dice: Dice, family: Identity | None) -> None:
         first, begin, end = self._scale(strength, dice)

@@ -45,6 +45,8 @@ class Workload(NamedTuple):
     doubling_days: float = 0.0
     crossed: float = 0.0
     foreign: bool = False
+    drawn: bool = False
+    turning: float = 0.0
     days: int = 14
     probe: bool = False
     forests: bool = False
@@ -73,6 +75,8 @@ class Workload(NamedTuple):
             doubling_days=self.doubling_days,
             crossed=self.crossed,
             foreign=self.foreign,
+            drawn=self.drawn,
+            turning=self.turning,
         )
 
     def build(self, marginals: Marginals, split: Split, number: int, *, keep_texts: bool = False) -> Shard:
@@ -101,6 +105,7 @@ def _contamination(percent: int) -> Workload:
 _SMOKE = ("template_sweep", "cot_harvest", "bulk_drain", "parameter_probe")
 _FOREIGN = "the same with traits of archetypes crossed, each population with habits of its own"
 _HABITS = "the same with habits of its own, fewer traits crossed: kinds are learned from what is of one kind"
+_DRAWN = "the same with habits and a source of its own, drawn between and beside what there is; honest lives change too"
 _STANDARD = "what promises are judged on: every benign archetype, every attack with a control at its scale, weather"
 
 
@@ -138,6 +143,7 @@ _ALL: tuple[Workload, ...] = (
     Workload("teaching", "the tune half as the shipped ensembles see it, with more attacks", (16, 0), ordinary=300, rounds=2),
     Workload("teaching.foreign", _FOREIGN, (8, 0), ordinary=300, rounds=2, crossed=0.8, foreign=True),
     Workload("teaching.habits", _HABITS, (8, 0), ordinary=300, rounds=2, crossed=0.3, foreign=True),
+    Workload("teaching.drawn", _DRAWN, (8, 0), ordinary=300, rounds=2, crossed=0.5, foreign=True, drawn=True, turning=0.25),
     Workload("tenants", "every tenant unmodified, once (the busiest with fewer bursts), its alerts listed by name", (0, 0)),
     _swap("text", "every attack's choreography with benign text"),
     _swap("choreography", "benign choreography at the attacks' scale with attack text"),

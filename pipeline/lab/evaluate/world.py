@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pipeline.lab.simulate.identity import Identity, Network
 
 PEOPLE_PACE = Pace(gap_s=35.0, sigma=1.1, burst=4.0)
+_LEAST_LIMIT = 5
+"""Requests per minute that any plan lets through."""
 MACHINE_PACE = Pace(gap_s=4.0, sigma=0.9, burst=2.0)
 
 
@@ -153,4 +155,5 @@ class Desk:
         """A way in: its keys and network, and a limit that lets the account's own habit through."""
         network = network or draw_network(self.dice, self.who.country, addresses=addresses)
         allowed = max(PLANS[self.who.plan], int(1.3 * max(peak_per_minute, self.per_day / 40)))
-        return Line(network=network, keys=draw_keys(self.dice, keys), limit_per_minute=allowed, salt=int(self.dice.rng.integers(2**62)))
+        limit = max(_LEAST_LIMIT, round(allowed * self.marginals.limits))
+        return Line(network=network, keys=draw_keys(self.dice, keys), limit_per_minute=limit, salt=int(self.dice.rng.integers(2**62)))
