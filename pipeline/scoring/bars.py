@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from pipeline.base.errors import CodecError, NewerFormatError
-from pipeline.scoring.calibration import BINS, Grid, Measure, blend, tail_of
+from pipeline.scoring.calibration import BINS, Grid, Measure, tail_of
 from pipeline.scoring.prior import Prior, dense, prior_of, sparse
 
 if TYPE_CHECKING:
@@ -89,29 +89,23 @@ class Bars:
         self.days_waiting = 0
         self._last_day: list[int] = []
         """Account-days that began in each of the last day's epochs."""
+        self._tails = [tail_of(rule.grid, counts.astype(np.float64)) for rule, counts in zip(_RULES, self.prior.counts, strict=True)]
+        self._halvings = [math.log(2.0) * max(tail.excess, rule.grid.width) for rule, tail in zip(_RULES, self._tails, strict=True)]
         self._set()
 
     def _set(self) -> None:
-        days = max(self.prior.account_days + self.account_days, 1)
         self._bars: list[float] = []
-        self._halvings: list[float] = []
-        for rule, prior, counted in zip(_RULES, self.prior.counts, self.counts, strict=True):
-            tail = tail_of(rule.grid, blend(prior, counted))
-            a_day = max(int(prior.sum() + counted.sum()), 1) / days
-            wanted = self.budget / 1000.0 / _DAYS_OPEN * rule.share / self._inflation(rule, prior, counted)
-            self._bars.append(max(tail.bar(wanted / a_day), rule.lowest))
-            self._halvings.append(math.log(2.0) * max(tail.excess, rule.grid.width))
+        for rule, tail, prior, counted in zip(_RULES, self._tails, self.prior.counts, self.counts, strict=True):
+            # of the prior's cases, the share that spends the budget
+            share = self.budget / 1000.0 / _DAYS_OPEN * rule.share * max(self.prior.account_days, 1) / max(int(prior.sum()), 1)
+            near, bar = rule.grid.bin_of(tail.bar(_NEAR * share)), rule.grid.bin_of(max(tail.bar(share), rule.lowest))
+            inflation = self._inflation(int(prior[near:bar].sum()), int(counted[near:bar].sum()))
+            self._bars.append(max(tail.bar(share / inflation), rule.lowest))
 
-    def _inflation(self, rule: Rule, prior: NDArray[np.int64], counted: NDArray[np.int64]) -> float:
-        """How many times as often as the prior's accounts this partition's come near the bar, at least 1."""
-        days = self.prior.account_days
-        if not prior.any() or not self.account_days:
-            return 1.0
-        tail = tail_of(rule.grid, prior.astype(np.float64))
-        once = self.budget / 1000.0 / _DAYS_OPEN * rule.share * days / int(prior.sum())
-        near, bar = rule.grid.bin_of(tail.bar(_NEAR * once)), rule.grid.bin_of(max(tail.bar(once), rule.lowest))
-        expected = int(prior[near:bar].sum()) * self.account_days / days
-        return min(max((int(counted[near:bar].sum()) + _DOUBT) / (expected + _DOUBT), 1.0), _MOST_INFLATED)
+    def _inflation(self, prior: int, counted: int) -> float:
+        """How many times as often as the prior's accounts this partition's come near a bar, at least 1."""
+        expected = prior * self.account_days / max(self.prior.account_days, 1)
+        return min(max((counted + _DOUBT) / (expected + _DOUBT), 1.0), _MOST_INFLATED)
 
     def bar(self, measure: Measure, halvings: float = 0.0) -> float:
         """From where a measure accuses, moved by so many halvings of how often it gets there; never below its floor."""
