@@ -1,10 +1,11 @@
 """Teach the shipped ensembles and fit the shipped prior: `python -m pipeline.lab.teach` (extra `evaluate`).
 
 Sources are the package's own parametric generator and, with `--data`, workloads composed from public marginals; of each only
-the tune half, so none of the archetypes, tenants, texts, templates and rhythms that the judge half keeps to itself. Nine of
-ten populations have traits of archetypes crossed (`evaluate.crossing`) and habits of their own (`evaluate.foreign`), so that
-trees learn traits, neither the named choreographies nor the habits of two sources. The bars of the prior are counted on populations
-that the trees did not see, half of them with habits as new to the trees as a user's.
+the tune half, so none of the archetypes, tenants, texts, templates and rhythms that the judge half keeps to itself. Nearly all
+populations have traits of archetypes crossed (`evaluate.crossing`) and habits of their own (`evaluate.foreign`), one in three a source
+of their own in which honest lives change as well (`evaluate.drawn`), so that trees learn traits, neither the named choreographies
+nor the habits and the calm of two sources. The bars of the prior are counted on populations that the trees did not see, half of
+them with habits as new to the trees as a user's.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from pipeline.lab.evaluate.table import Account, Shard
 
 T = TypeVar("T")
-WORKLOADS = {"teaching": 8, "teaching.foreign": 24, "teaching.habits": 48}
+WORKLOADS = {"teaching": 8, "teaching.foreign": 24, "teaching.habits": 12, "teaching.drawn": 24}
 """Populations of each, per source."""
 COUNTED = ("standard", "teaching.foreign")
 """What the bars are counted on, equally many of each: populations that do not teach."""

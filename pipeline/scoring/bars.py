@@ -96,8 +96,11 @@ class Bars:
     def _set(self) -> None:
         self._bars: list[float] = []
         for rule, tail, prior, counted in zip(_RULES, self._tails, self.prior.counts, self.counts, strict=True):
+            if not prior.any():
+                self._bars.append(math.inf)  # nothing is known: nothing is accused
+                continue
             # of the prior's cases, the share that spends the budget
-            share = self.budget / 1000.0 / _DAYS_OPEN * rule.share * max(self.prior.account_days, 1) / max(int(prior.sum()), 1)
+            share = self.budget / 1000.0 / _DAYS_OPEN * rule.share * self.prior.account_days / int(prior.sum())
             near, bar = rule.grid.bin_of(tail.bar(_NEAR * share)), rule.grid.bin_of(max(tail.bar(share), rule.lowest))
             inflation = self._inflation(int(prior[near:bar].sum()), int(counted[near:bar].sum()))
             self._bars.append(max(tail.bar(share / inflation), rule.lowest))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pipeline.lab.evaluate import drawn
-from pipeline.lab.evaluate.drawn import draw_source
+from pipeline.lab.evaluate.arrivals import DAY_MS
+from pipeline.lab.evaluate.benign import BENIGN
+from pipeline.lab.evaluate.drawn import draw_source, settle
 from pipeline.lab.evaluate.marginals import Group, Marginals, TextKind
 from pipeline.lab.evaluate.parametric import load_parametric
+from pipeline.lab.evaluate.population import Builder, Plan
 from pipeline.lab.evaluate.split import Split
 from pipeline.lab.simulate.dice import Dice, generator
+from pipeline.lab.simulate.identity import draw_identity
 
 
 def named(source: str) -> Marginals:
@@ -42,7 +47,7 @@ def test_texts_come_from_either_or_both_and_never_from_the_other_half(sources: M
         for split in Split:
             for kind in (TextKind.PEOPLE, TextKind.TASK):
                 groups = source.texts(split, kind)
-                half = {g.name for s in (sources, drawn.load_parametric()) for g in s.groups if g.split == split and g.kind == kind}
+                half = {g.name for s in (sources, named("other")) for g in s.groups if g.split == split and g.kind == kind}
                 texts = [text for g in groups for text in g.draw(np.random.default_rng(1), 30)]
                 said = {name for text in texts for name in re.findall(r"([a-z]+/[a-z]+/[0-9]+)#", text)}
                 assert said <= half
@@ -65,6 +70,27 @@ def test_a_source_has_its_own_ways(sources: Marginals) -> None:
         joined.append(any("\n" in text for text in texts))
     for share in (repeats, strays, joined):
         assert 3 <= sum(share) <= 27
+
+
+def test_clients_have_settings_of_their_own_whatever_they_are_for() -> None:
+    """Honest and attacking alike ask for several answers or log-probabilities; an attack keeps its line, a sweep its values."""
+    builder = Builder("drawn", load_parametric(), Split.TUNE, 0, Plan(ordinary=0))
+    several: dict[bool, int] = {False: 0, True: 0}
+    lines = 0
+    for seed in range(80):
+        dice = Dice(generator(seed))
+        desk = builder.desk(dice, draw_identity(dice, 0), 50.0, (0, DAY_MS), 50)
+        (part,) = BENIGN["chat_product"].describe(desk)
+        swept = replace(part, recipe=replace(part.recipe, temperatures=(0.0, 0.5, 1.0)), attack=True)
+        honest, attack = settle(dice, [part, swept], "DE")
+        assert attack.recipe.temperatures == (0.0, 0.5, 1.0)
+        assert attack.line == part.line
+        lines += honest.line != part.line
+        for found in (honest, attack):
+            several[found.attack] += found.recipe.choices != part.recipe.choices
+    assert several[False] == several[True]
+    assert 4 <= several[True] <= 24
+    assert 8 <= lines <= 40
 
 
 def test_tenants_stay_tenants() -> None:

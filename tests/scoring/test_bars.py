@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from pipeline.base.settings import DetectSettings
 from pipeline.scoring.bars import Bars
 from pipeline.scoring.calibration import Measure
-from pipeline.scoring.prior import shipped_prior
+from pipeline.scoring.prior import empty_prior, shipped_prior
 
 
 def test_a_larger_budget_lowers_the_bars_step_by_step() -> None:
@@ -30,6 +31,16 @@ def test_what_is_counted_comes_into_force_at_the_epochs_end() -> None:
     assert bars.bar(Measure.PATIENT) == before
     bars.end_epoch(1)
     assert bars.bar(Measure.PATIENT) > before
+
+
+def test_without_a_prior_nothing_is_accused() -> None:
+    """Whatever the partition counts itself."""
+    bars = Bars(DetectSettings(), empty_prior())
+    for _ in range(100):
+        bars.teach_day()
+        bars.teach(Measure.LEVEL, 3.0)
+    bars.end_epoch(1)
+    assert [bars.bar(m) for m in Measure] == [math.inf] * 3
 
 
 def counted(times: float, days: int = 3_000) -> Bars:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -20,12 +20,15 @@ from pipeline.base.hashing import hash_text
 from pipeline.lab.evaluate.marginals import SLOTS, Group, Marginals, Tenant, swing_of
 from pipeline.lab.evaluate.parametric import load_parametric
 from pipeline.lab.evaluate.wording import templates
+from pipeline.lab.simulate.identity import draw_keys, draw_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
+    from pipeline.lab.evaluate.stream import Recipe
+    from pipeline.lab.evaluate.world import Part
     from pipeline.lab.simulate.dice import Dice
 
 T = TypeVar("T")
@@ -40,6 +43,8 @@ _STRETCHES = 56
 _TIMES = (14, _STRETCHES, _STRETCHES, _STRETCHES)
 _ASIDES = ("task", "reasoning")
 """Uses of templates that anybody may say now and then."""
+_OFTEN = 0.15
+"""Chance of each setting of its own that a client has."""
 _ELSEWHERE = 5
 """Other groups that strays of one draw come from."""
 
@@ -107,6 +112,32 @@ def draw_source(dice: Dice, marginals: Marginals) -> Marginals:
         np.clip(marginals.reuse ** dice.uniform(0.5, 2.0), 0.0, 1.0),
         limits=min(dice.lognormal(0.6, 0.7), 1.5),
     )
+
+
+def settle(dice: Dice, parts: list[Part], country: str) -> list[Part]:
+    """An account's streams with its client's own settings, whatever it is for; honest ones also with more keys, agents, addresses.
+
+    Whoever always asks for four answers or for log-probabilities is no attacker for it, nor who has six keys.
+    """
+    recipe: dict[str, Any] = {}
+    if dice.flip(_OFTEN):
+        recipe["choices"] = (dice.pick((2, 3, 4, 8)),)
+    if dice.flip(_OFTEN):
+        recipe["logprobs"] = dice.pick((1.0, 1.0, 0.3))
+    if dice.flip(_OFTEN):
+        recipe["max_tokens"] = (dice.pick((16, 64, 256, 8_192)),)
+    if dice.flip(_OFTEN):
+        recipe["temperatures"] = dice.some((None, 0.0, 0.3, 0.7, 1.0, 1.3), dice.integer(1, 4))
+    found = [replace(part, recipe=replace(part.recipe, **_unswept(part.recipe, recipe))) for part in parts]
+    keys = draw_keys(dice, dice.integer(2, 8)) if dice.flip(_OFTEN) else ()
+    network = draw_network(dice, country, addresses=dice.integer(2, 60), agents=dice.integer(1, 16)) if dice.flip(_OFTEN) else None
+    line: dict[str, Any] = {**({"keys": keys} if keys else {}), **({"network": network} if network else {})}
+    return [part if part.attack else replace(part, line=replace(part.line, **line)) for part in found]
+
+
+def _unswept(recipe: Recipe, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings, without those that the recipe sweeps through: there the sweep is the point."""
+    return {name: value for name, value in settings.items() if name == "logprobs" or len(getattr(recipe, name)) == 1}
 
 
 def _chosen(dice: Dice, lists: list[list[T]]) -> list[list[T]]:
