@@ -45,6 +45,9 @@ _ELEVATED = 1.0
 """Evidence from which an account's models stop learning."""
 _FREEZE_MS = 7 * DAY_MS
 """Longest time that suspicion keeps models from learning: growth must not be locked out for ever."""
+_KNOWN_MS = 7 * DAY_MS
+_NEWS = 1.0
+"""Log-odds by which a look must be more telling than the one that accused in the last week, to accuse again."""
 _WITNESS = 0.1
 """A family speaks when it brings at least this share of what speaks for a decision."""
 _WITNESSES = 2
@@ -161,8 +164,9 @@ class Judge:
         if odds < self.bars.bar(Measure.LEVEL, verdicts.bar_shift(mind, kind, Baseline.LEVEL)):
             return []
         reasons = _reasons(self._taught.level, level_inputs(blocks.vector[k : k + 1], blocks.totals[k : k + 1])[0], LEVEL_SOURCES)
-        if not _agree(reasons) or verdicts.held(mind, kind):
+        if not _agree(reasons) or verdicts.held(mind, kind) or known_already(mind, odds, int(blocks.closed_ms[k])):
             return []
+        mind.told = odds
         return [Finding(kind, reasons, level=True)]
 
     def _name(self, blocks: Blocks, k: int) -> list[float]:
@@ -243,6 +247,11 @@ def _frozen(mind: Mind, closed: int) -> bool:
         episode.anchored = True
         mind.forget()
     return not episode.anchored
+
+
+def known_already(mind: Mind, odds: float, now_ms: int) -> bool:
+    """Whether LEVEL would only say again what an episode of the last week said: the same life, hardly more telling than it was."""
+    return not mind.episodes and mind.closed is not None and now_ms - mind.closed.closed_ms < _KNOWN_MS and odds < mind.told + _NEWS
 
 
 def _reasons(trees: Trees, row: NDArray[np.float64], sources: tuple[tuple[int, bool], ...]) -> list[Reason]:

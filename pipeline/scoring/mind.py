@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,6 +70,7 @@ class _Case(msgspec.Struct, array_like=True):
     episodes: list[Episode]
     counts: list[int]
     closed: Closed | None
+    told: float = -math.inf
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -82,7 +84,7 @@ class Mind:
 
     __slots__ = (
         "closed", "counts", "day", "days", "deadline_ms", "episodes", "evidence", "models", "notes", "risk", "rulings", "run",
-        "sharp", "watch",
+        "sharp", "told", "watch",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -96,6 +98,8 @@ class Mind:
         self.episodes: list[Episode] = []
         self.closed: Closed | None = None
         """The last episode that ended."""
+        self.told = -math.inf
+        """Log-odds of the look for which LEVEL last accused."""
         self.counts: list[int] = [0] * len(KINDS)
         """Episodes so far by kind."""
         self.notes = Memory()
@@ -157,7 +161,7 @@ class Mind:
             parts += (_LENGTH.pack(len(rulings)), rulings)
         if self.notes.telling or self.notes.plain or self.episodes or any(self.counts):
             flags |= _HAS_CASE
-            parts.append(_ENCODER.encode(_Case(self.notes, self.episodes, self.counts, self.closed)))
+            parts.append(_ENCODER.encode(_Case(self.notes, self.episodes, self.counts, self.closed, self.told)))
         parts[0] = _HEAD.pack(
             FORMAT, flags, self.day, self.days, self.evidence, self.sharp, self.risk, self.deadline_ms
         )  # fmt: skip
@@ -192,7 +196,8 @@ class Mind:
                 mind.rulings = _RULINGS.decode(data[at - length : at])
             if flags & _HAS_CASE:
                 case = _CASE.decode(data[at:])
-                mind.notes, mind.episodes, mind.counts, mind.closed = case.notes, case.episodes, case.counts, case.closed
+                mind.notes, mind.episodes, mind.counts = case.notes, case.episodes, case.counts
+                mind.closed, mind.told = case.closed, case.told
         except (struct.error, msgspec.MsgspecError) as err:
             raise CodecError(f"packed mind does not decode: {err}") from None
         return mind

@@ -13,7 +13,8 @@ from pipeline.base.settings import DetectSettings
 from pipeline.events.alert import encode_alert
 from pipeline.features.blocks import Blocks
 from pipeline.lab.prior import History
-from pipeline.scoring.judge import Judge
+from pipeline.scoring.episode import Closed
+from pipeline.scoring.judge import DAY_MS, Judge, known_already
 from pipeline.scoring.mind import Mind
 
 if TYPE_CHECKING:
@@ -78,6 +79,21 @@ def test_a_judges_bytes_are_bounded(mixed: Population, play: Play) -> None:
     rng = np.random.default_rng(1)
     judge.bars.waiting += rng.integers(0, 2**40, judge.bars.waiting.shape)
     assert len(judge.pack()) < 4_000
+
+
+def test_level_does_not_say_the_same_again_within_a_week() -> None:
+    """After its episode only a look that is clearly more telling accuses again; a week later any look does, and so does a first one."""
+    mind = Mind.fresh()
+    assert not known_already(mind, 2.0, DAY_MS)
+    mind.told = 2.0
+    mind.closed = Closed("resale", "a", 3, 10 * DAY_MS, 9 * DAY_MS, (1, 1, 1), (0, 0, 0))
+    assert known_already(mind, 2.9, 12 * DAY_MS)
+    assert not known_already(mind, 3.1, 12 * DAY_MS)
+    assert not known_already(mind, 2.0, 18 * DAY_MS)
+    mind.counts[0] = 1
+    again = Mind.unpack(mind.pack())
+    assert known_already(again, 2.9, 12 * DAY_MS)
+    assert again.pack() == mind.pack()
 
 
 def test_bytes_of_another_program_are_refused() -> None:
