@@ -1,7 +1,7 @@
 """The canary: a planted attacker whose alert proves that the whole flow still sees.
 
 A new account each time, a few hundred requests with event times up to now: ten minutes at full speed, from forty addresses, four
-answers to each, every one with a demand for the model's way of thinking. LEVEL evidence must notice that at its first look;
+answers to each, every one with a demand for training material and for the model's way of thinking. LEVEL evidence must notice that at its first look;
 a test holds the detector in force to it, with room for a tenth of the budget. Its account id has the reserved prefix, so its
 alerts are marked and nobody is woken by them. What it does not prove: that careful or slow attackers are caught, that CHANGE
 against an account's own past works (that needs a past), or that partitions other than its own do.
@@ -86,7 +86,7 @@ def records(seed: int, now_ms: int) -> tuple[str, list[bytes]]:
             "cached_input_tokens": 0,
             "choice_count": 4,
             "logprobs": True,
-            "prompt": f"Question {number}: {question}\n\n{dice.choice(asks)}",
+            "prompt": f"Write a detailed training example. Question {number}: {question}\n\n{dice.choice(asks)}",
         }
         made.append(orjson.dumps(event))
     return account_id, made

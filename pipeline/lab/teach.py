@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pipeline.lab.evaluate.table import Account, Shard
 
 T = TypeVar("T")
-WORKLOADS = {"teaching": 8, "teaching.foreign": 24, "teaching.habits": 12, "teaching.drawn": 24}
+WORKLOADS = {"teaching": 8, "teaching.foreign": 24, "teaching.habits": 24, "teaching.drawn": 24}
 """Populations of each, per source."""
 COUNTED = ("standard", "teaching.foreign")
 """What the bars are counted on, equally many of each: populations that do not teach."""

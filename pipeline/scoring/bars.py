@@ -2,10 +2,6 @@
 
 Three histograms of benign life: the height of every run of each of CHANGE's two sums (from nothing until nothing is left), and the
 log-odds of every LEVEL look; and the account-days in which they happened. A bar is the height that spends its share of the budget.
-
-No prior knows a partition's traffic. Beyond a bar it cannot count (attackers are there too), but just below it can: where its accounts
-come near a bar so many times as often as the prior's, they will cross it so many times as often, and the bar is set for that
-(genomic control divides by such a factor: Devlin & Roeder, Biometrics 1999).
 """
 
 from __future__ import annotations
@@ -17,7 +13,7 @@ import msgspec
 import numpy as np
 
 from pipeline.base.errors import CodecError, NewerFormatError
-from pipeline.scoring.calibration import BINS, Grid, Measure, tail_of
+from pipeline.scoring.calibration import BINS, Grid, Measure, blend, tail_of
 from pipeline.scoring.prior import Prior, dense, prior_of, sparse
 
 if TYPE_CHECKING:
@@ -29,12 +25,6 @@ FORMAT = 3
 _DAYS_OPEN = 1.5
 """Account-days that a false alert costs: the day it opens and, every other time, the next."""
 _DAY_S = 86_400
-_NEAR = 20.0
-"""Near a bar: heights that the prior's accounts reach at most so many times as often as the bar."""
-_DOUBT = 15.0
-"""Cases near a bar, seen as expected, that every partition starts with: a few more are no reason yet."""
-_MOST_INFLATED = 10.0
-"""Attackers come near the bars as well: they must not raise them without end."""
 
 
 class Rule(NamedTuple):
@@ -89,26 +79,18 @@ class Bars:
         self.days_waiting = 0
         self._last_day: list[int] = []
         """Account-days that began in each of the last day's epochs."""
-        self._tails = [tail_of(rule.grid, counts.astype(np.float64)) for rule, counts in zip(_RULES, self.prior.counts, strict=True)]
-        self._halvings = [math.log(2.0) * max(tail.excess, rule.grid.width) for rule, tail in zip(_RULES, self._tails, strict=True)]
         self._set()
 
     def _set(self) -> None:
+        days = max(self.prior.account_days + self.account_days, 1)
         self._bars: list[float] = []
-        for rule, tail, prior, counted in zip(_RULES, self._tails, self.prior.counts, self.counts, strict=True):
-            if not prior.any():
-                self._bars.append(math.inf)  # nothing is known: nothing is accused
-                continue
-            # of the prior's cases, the share that spends the budget
-            share = self.budget / 1000.0 / _DAYS_OPEN * rule.share * self.prior.account_days / int(prior.sum())
-            near, bar = rule.grid.bin_of(tail.bar(_NEAR * share)), rule.grid.bin_of(max(tail.bar(share), rule.lowest))
-            inflation = self._inflation(int(prior[near:bar].sum()), int(counted[near:bar].sum()))
-            self._bars.append(max(tail.bar(share / inflation), rule.lowest))
-
-    def _inflation(self, prior: int, counted: int) -> float:
-        """How many times as often as the prior's accounts this partition's come near a bar, at least 1."""
-        expected = prior * self.account_days / max(self.prior.account_days, 1)
-        return min(max((counted + _DOUBT) / (expected + _DOUBT), 1.0), _MOST_INFLATED)
+        self._halvings: list[float] = []
+        for rule, prior, counted in zip(_RULES, self.prior.counts, self.counts, strict=True):
+            tail = tail_of(rule.grid, blend(prior, counted))
+            a_day = max(int(prior.sum() + counted.sum()), 1) / days
+            wanted = self.budget / 1000.0 / _DAYS_OPEN * rule.share
+            self._bars.append(max(tail.bar(wanted / a_day), rule.lowest))
+            self._halvings.append(math.log(2.0) * max(tail.excess, rule.grid.width))
 
     def bar(self, measure: Measure, halvings: float = 0.0) -> float:
         """From where a measure accuses, moved by so many halvings of how often it gets there; never below its floor."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BINS = 64
 _ENOUGH = 30
 _TAIL = 0.02
-"""The upper share of a histogram that a history may only thicken."""
+"""The upper share of a histogram that a partition may only thicken."""
 _LEAST_EXCESS = 0.5
 
 
@@ -88,9 +88,9 @@ def tail_of(grid: Grid, counts: NDArray[np.float64]) -> Tail:
 
 
 def blend(prior: NDArray[np.int64], counted: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The shipped prior's counts plus a history's own, whose upper tail is never thinner than the prior's.
+    """The prior's counts plus a partition's own, whose upper tail is never thinner than the prior's.
 
-    What a history counts leaves out the suspicious, so its own tail would be too thin (Bashari, Sesia, Romano, ICML 2025);
+    What a partition counts leaves out the suspicious, so its own tail would be too thin (Bashari, Sesia, Romano, ICML 2025);
     where it is thicker all the same, it counts.
     """
     beyond = np.append(np.cumsum(prior[::-1])[::-1], 0)
