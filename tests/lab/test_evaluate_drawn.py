@@ -11,7 +11,7 @@ import pytest
 from pipeline.lab.evaluate import drawn
 from pipeline.lab.evaluate.arrivals import DAY_MS
 from pipeline.lab.evaluate.benign import BENIGN
-from pipeline.lab.evaluate.drawn import draw_source, settle
+from pipeline.lab.evaluate.drawn import draw_source, own_settings
 from pipeline.lab.evaluate.marginals import Group, Marginals, TextKind
 from pipeline.lab.evaluate.parametric import load_parametric
 from pipeline.lab.evaluate.population import Builder, Plan
@@ -82,7 +82,7 @@ def test_clients_have_settings_of_their_own_whatever_they_are_for() -> None:
         desk = builder.desk(dice, draw_identity(dice, 0), 50.0, (0, DAY_MS), 50)
         (part,) = BENIGN["chat_product"].describe(desk)
         swept = replace(part, recipe=replace(part.recipe, temperatures=(0.0, 0.5, 1.0)), attack=True)
-        honest, attack = settle(dice, [part, swept], "DE")
+        honest, attack = own_settings(dice, [part, swept], "DE")
         assert attack.recipe.temperatures == (0.0, 0.5, 1.0)
         assert attack.line == part.line
         lines += honest.line != part.line

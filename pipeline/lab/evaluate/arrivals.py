@@ -66,6 +66,12 @@ def within(arrivals: Arrivals, start_ms: int, end_ms: int) -> Arrivals:
     return Arrivals(*(a[keep] for a in arrivals))
 
 
+def outside(arrivals: Arrivals, start_ms: int, end_ms: int) -> Arrivals:
+    """Only those not in [start, end)."""
+    keep = (arrivals.times < start_ms) | (arrivals.times >= end_ms)
+    return Arrivals(*(a[keep] for a in arrivals))
+
+
 def rhythmic(
     rng: np.random.Generator, tenant: Tenant, per_day: float, span: tuple[int, int], rotate: int, pace: Pace, trend: NDArray[np.float64]
 ) -> Arrivals:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.lab.evaluate.arrivals import DAY_MS, Arrivals, within
+from pipeline.lab.evaluate.arrivals import DAY_MS, outside, within
 from pipeline.lab.evaluate.attacks import ATTACKS, Attack, Scene, Strength
 from pipeline.lab.evaluate.benign import BENIGN, Benign
 
@@ -29,19 +29,12 @@ _MOST = 3
 """Traits that an account borrows, each of another archetype."""
 _MOST_TURNED = 2
 """Traits that change when an honest life does."""
+_HONEST = [b for b in BENIGN.values() if not b.judge_only]
 
 
 def cross_benign(desk: Desk, archetype: Benign) -> tuple[list[Part], str]:
     """An honest account of `archetype` with traits of others of the tune half → its streams and its name."""
-    parts, plans, hidden = archetype.describe(desk), desk.plans, desk.hidden
-    others = [b for b in BENIGN.values() if not b.judge_only and b.name != archetype.name]
-    name = archetype.name
-    for fields in _traits(desk):
-        donor = desk.dice.pick(others)
-        parts = _crossed(parts, donor.describe(desk)[-1], fields, honest=True)
-        name += SIGN + donor.name
-    desk.plans, desk.hidden = plans, hidden
-    return parts, name
+    return _borrow_honestly(desk, archetype.describe(desk), archetype.name, [b for b in _HONEST if b.name != archetype.name], _MOST)
 
 
 def turn_benign(desk: Desk, parts: list[Part], name: str) -> tuple[list[Part], str]:
@@ -52,35 +45,35 @@ def turn_benign(desk: Desk, parts: list[Part], name: str) -> tuple[list[Part], s
     dice, (start, end) = desk.dice, desk.span
     since = start + int(dice.uniform(0.15, 0.9) * (end - start))
     until = end if dice.flip(0.6) else since + int(dice.log_uniform(0.3, 5.0) * DAY_MS)
-    turned = parts
-    plans, hidden = desk.plans, desk.hidden
-    for fields in dice.some(_TRAITS, dice.integer(1, _MOST_TURNED)):
-        donor = dice.pick([b for b in BENIGN.values() if not b.judge_only])
-        turned = _crossed(turned, donor.describe(desk)[-1], fields, honest=True)
-        name += SIGN + donor.name
-    desk.plans, desk.hidden = plans, hidden
-    before = [replace(part, arrivals=_outside(part.arrivals, since, until)) for part in parts]
+    turned, name = _borrow_honestly(desk, parts, name, _HONEST, _MOST_TURNED)
+    before = [replace(part, arrivals=outside(part.arrivals, since, until)) for part in parts]
     return before + [replace(part, arrivals=within(part.arrivals, since, until)) for part in turned], name
-
-
-def _outside(arrivals: Arrivals, start_ms: int, end_ms: int) -> Arrivals:
-    keep = (arrivals.times < start_ms) | (arrivals.times >= end_ms)
-    return Arrivals(*(column[keep] for column in arrivals))
 
 
 def cross_attack(desk: Desk, attack: Attack, strength: Strength, scene: Scene) -> tuple[list[Part], Attack]:
     """An attack of an archetype with traits of others of the tune half → its streams and what to call it."""
     parts, name = attack.describe(desk, strength, scene), attack.name
     others = [a for a in ATTACKS.values() if not a.judge_only and a.name != attack.name]
-    for fields in _traits(desk):
+    for fields in _traits(desk, _MOST):
         donor = desk.dice.pick(others)
         parts = _crossed(parts, donor.describe(desk, strength, scene)[-1], fields, honest=False)
         name += SIGN + donor.name
     return parts, attack._replace(name=name)
 
 
-def _traits(desk: Desk) -> tuple[tuple[str, ...], ...]:
-    return desk.dice.some(_TRAITS, desk.dice.integer(1, _MOST))
+def _borrow_honestly(desk: Desk, parts: list[Part], name: str, donors: list[Benign], most: int) -> tuple[list[Part], str]:
+    """The streams with up to `most` traits of donors, and the name with theirs; plan and gateway stay the account's own."""
+    plans, hidden = desk.plans, desk.hidden
+    for fields in _traits(desk, most):
+        donor = desk.dice.pick(donors)
+        parts = _crossed(parts, donor.describe(desk)[-1], fields, honest=True)
+        name += SIGN + donor.name
+    desk.plans, desk.hidden = plans, hidden
+    return parts, name
+
+
+def _traits(desk: Desk, most: int) -> tuple[tuple[str, ...], ...]:
+    return desk.dice.some(_TRAITS, desk.dice.integer(1, most))
 
 
 def _crossed(parts: list[Part], lent: Part, fields: tuple[str, ...], *, honest: bool) -> list[Part]:

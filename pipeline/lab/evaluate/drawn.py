@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from pipeline.base.hashing import hash_text
-from pipeline.lab.evaluate.marginals import SLOTS, Group, Marginals, Tenant, swing_of
+from pipeline.lab.evaluate.marginals import CLUMPS, SLOTS, Group, Marginals, Tenant, swing_of
 from pipeline.lab.evaluate.parametric import load_parametric
 from pipeline.lab.evaluate.wording import templates
+from pipeline.lab.simulate.dice import wander
 from pipeline.lab.simulate.identity import draw_keys, draw_network
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ T = TypeVar("T")
 
 _PARTS = (0.35, 0.35, 0.3)
 """Chances that tenants, or texts of one kind and language, come from the first source, from the second, from both."""
-_LARGEST_CLUMP = 60.0
 _MOST_TOKENS = 200_000.0
 _EXPONENTS = (0.2, 2.5)
 _STRETCHES = 56
@@ -114,12 +114,13 @@ def draw_source(dice: Dice, marginals: Marginals) -> Marginals:
     )
 
 
-def settle(dice: Dice, parts: list[Part], country: str) -> list[Part]:
+def own_settings(dice: Dice, parts: list[Part], country: str) -> list[Part]:
     """An account's streams with its client's own settings, whatever it is for; honest ones also with more keys, agents, addresses.
 
     Whoever always asks for four answers or for log-probabilities is no attacker for it, nor who has six keys.
     """
     recipe: dict[str, Any] = {}
+    line: dict[str, Any] = {}
     if dice.flip(_OFTEN):
         recipe["choices"] = (dice.pick((2, 3, 4, 8)),)
     if dice.flip(_OFTEN):
@@ -128,10 +129,11 @@ def settle(dice: Dice, parts: list[Part], country: str) -> list[Part]:
         recipe["max_tokens"] = (dice.pick((16, 64, 256, 8_192)),)
     if dice.flip(_OFTEN):
         recipe["temperatures"] = dice.some((None, 0.0, 0.3, 0.7, 1.0, 1.3), dice.integer(1, 4))
+    if dice.flip(_OFTEN):
+        line["keys"] = draw_keys(dice, dice.integer(2, 8))
+    if dice.flip(_OFTEN):
+        line["network"] = draw_network(dice, country, addresses=dice.integer(2, 60), agents=dice.integer(1, 16))
     found = [replace(part, recipe=replace(part.recipe, **_unswept(part.recipe, recipe))) for part in parts]
-    keys = draw_keys(dice, dice.integer(2, 8)) if dice.flip(_OFTEN) else ()
-    network = draw_network(dice, country, addresses=dice.integer(2, 60), agents=dice.integer(1, 16)) if dice.flip(_OFTEN) else None
-    line: dict[str, Any] = {**({"keys": keys} if keys else {}), **({"network": network} if network else {})}
     return [part if part.attack else replace(part, line=replace(part.line, **line)) for part in found]
 
 
@@ -150,12 +152,12 @@ def _chosen(dice: Dice, lists: list[list[T]]) -> list[list[T]]:
 
 def _changed(dice: Dice, tenant: Tenant, how: _Tenants) -> Tenant:
     days, inputs, outputs, spread = (_wandering(dice, sd * dice.lognormal(1.0, 0.7), n) for sd, n in zip(how.restless, _TIMES, strict=True))
-    weights = tenant.weights**how.peaks * (tenant.weights > 0.0) * np.repeat(days, SLOTS // days.size)
+    weights = tenant.weights**how.peaks * np.repeat(days, SLOTS // days.size)
     weights /= weights.sum()
     return replace(
         tenant,
         weights=weights,
-        clump=np.clip(tenant.clump * how.bursts, 0.5, _LARGEST_CLUMP),
+        clump=np.clip(tenant.clump * how.bursts, *CLUMPS),
         inputs=np.clip(_spread(tenant.inputs, how.spread * spread) * how.inputs * inputs[:, None], 5.0, _MOST_TOKENS),
         outputs=np.clip(_spread(tenant.outputs, how.spread * spread) * how.outputs * outputs[:, None], 1.0, _MOST_TOKENS),
         swing=swing_of(weights),
@@ -165,11 +167,9 @@ def _changed(dice: Dice, tenant: Tenant, how: _Tenants) -> Tenant:
 def _wandering(dice: Dice, deviation: float, times: int) -> NDArray[np.float64]:
     """Factors that wander around 1, from one time to the next hardly or at will (AR(1))."""
     hold = dice.pick((0.0, 0.5, 0.9, 0.98))
-    level, found = dice.rng.standard_normal(), np.empty(times)
-    for at in range(times):
-        found[at] = level
-        level = hold * level + math.sqrt(1.0 - hold * hold) * dice.rng.standard_normal()
-    return np.exp(deviation * found)
+    first, *steps = dice.rng.standard_normal(times + 1)[:-1]  # the last is drawn for the sake of populations that have taught
+    levels = wander(np.array(steps), hold, math.sqrt(1.0 - hold * hold), first)
+    return np.exp(deviation * np.concatenate(([first], levels)))
 
 
 def _spread(quantiles: NDArray[np.float64], exponent: NDArray[np.float64]) -> NDArray[np.float64]:

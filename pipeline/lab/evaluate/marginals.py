@@ -23,6 +23,8 @@ SLOT_MS = 600_000
 SLOTS = 2_016
 """Ten-minute slots in the 14 days that a tenant's rhythm is known for."""
 QUANTILES = 33
+CLUMPS = (0.5, 60.0)
+"""Smallest and largest mean size of a burst that a tenant may have."""
 CHARS_PER_TOKEN = {"zh": 1.1, "ja": 1.2, "ko": 1.6, "hi": 1.8, "th": 1.9, "ar": 2.2, "ru": 2.6, "el": 2.4, "vi": 2.8, "code": 3.2}
 """Orders of magnitude of public tokenisers; 4 where nothing is said."""
 

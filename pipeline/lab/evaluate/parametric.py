@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.lab.evaluate.marginals import QUANTILES, SLOTS, Group, Marginals, Tenant, TextKind, chars_per_token, swing_of
+from pipeline.lab.evaluate.marginals import CLUMPS, QUANTILES, SLOTS, Group, Marginals, Tenant, TextKind, chars_per_token, swing_of
 from pipeline.lab.simulate.decks import TOPICS, Library, deal
-from pipeline.lab.simulate.dice import Dice, generator
+from pipeline.lab.simulate.dice import Dice, generator, wander
 from pipeline.lab.simulate.languages import SPOKEN
 from pipeline.lab.simulate.phrases import ELICITATION, TASKS
 
@@ -42,7 +42,7 @@ def _tenant(number: int) -> Tenant:
     dice = Dice(generator(_SEED, 1, number))
     weights = _profile(dice)
     spread = dice.lognormal(1.4, 0.5)
-    clump = np.clip((1 + (spread * np.exp(0.3 * dice.rng.standard_normal(SLOTS))) ** 2) / 2, 0.5, 60.0)
+    clump = np.clip((1 + (spread * np.exp(0.3 * dice.rng.standard_normal(SLOTS))) ** 2) / 2, *CLUMPS)
     inputs = np.exp(np.log(dice.lognormal(560, 1.1)) + dice.uniform(0.2, 1.2) * _GRID)
     outputs = np.exp(np.log(dice.lognormal(110, 1.2)) + dice.uniform(0.2, 1.1) * _GRID)
     stretches = np.exp(0.12 * dice.rng.standard_normal((28, 1)))
@@ -67,10 +67,7 @@ def _profile(dice: Dice) -> NDArray[np.float64]:
         rate += dice.uniform(0.4, 1.0) * np.exp(dice.uniform(1.0, 5.0) * (np.cos(2 * np.pi * (hour - dice.uniform(0, 24)) / 24) - 1))
     day = slot // 144
     rate *= np.where((day + dice.integer(0, 6)) % 7 >= 5, dice.uniform(0.2, 1.0), 1.0)
-    level, noise = 0.0, np.empty(SLOTS)
-    for i, step in enumerate(dice.rng.standard_normal(SLOTS).tolist()):
-        level = 0.93 * level + 0.37 * step
-        noise[i] = level
+    noise = wander(dice.rng.standard_normal(SLOTS), 0.93, 0.37)
     rate *= np.exp(dice.uniform(0.1, 0.7) * noise)
     if dice.flip(0.3):
         first, stay = dice.integer(0, 13), dice.integer(1, 8)

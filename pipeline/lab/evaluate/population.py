@@ -11,7 +11,7 @@ from pipeline.lab.evaluate.arrivals import DAY_MS, HOUR_MS, within
 from pipeline.lab.evaluate.attacks import ATTACKS, COVERS, Attack, Scene, Strength, draw_strength
 from pipeline.lab.evaluate.benign import BENIGN, Benign
 from pipeline.lab.evaluate.crossing import cross_attack, cross_benign, turn_benign
-from pipeline.lab.evaluate.drawn import draw_source, settle
+from pipeline.lab.evaluate.drawn import draw_source, own_settings
 from pipeline.lab.evaluate.foreign import Ordinary, draw_habits
 from pipeline.lab.evaluate.split import Split
 from pipeline.lab.evaluate.stream import Context, play
@@ -257,7 +257,7 @@ class Builder:
         number = len(self.accounts)
         desk.hidden |= self.habits.untold(desk.dice)
         if self.plan.drawn:
-            parts = settle(desk.dice, parts, desk.who.country)
+            parts = own_settings(desk.dice, parts, desk.who.country)
         parts = self.habits.parts(desk.dice, parts)
         tokens = self.scribe.tokens()
         rng = desk.dice.rng

@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.base.errors import SettingsError
 from pipeline.base.hashing import hash_text
 from pipeline.intake.fingerprint import fingerprint
-from pipeline.lab.evaluate.marginals import QUANTILES, SLOT_MS, SLOTS, Group, Marginals, Tenant, TextKind, swing_of
+from pipeline.lab.evaluate.marginals import CLUMPS, QUANTILES, SLOT_MS, SLOTS, Group, Marginals, Tenant, TextKind, swing_of
 from pipeline.lab.evaluate.split import side
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ _NEIGHBOURHOOD = 16
 """ShareGPT conversations whose openings resemble each other make one group: one conversation has 3.6 turns."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _MAX_CHARS = 6_000
-_LARGEST_CLUMP = 60.0
 
 
 def _columns(folder: Path, name: str) -> dict[str, list[Any]]:
@@ -80,7 +79,7 @@ def _tenants(folder: Path) -> Iterable[Tenant]:
         weights, clump = np.zeros(SLOTS), np.ones(SLOTS)
         np.add.at(weights, slot[at], rate[at])
         spread = np.nan_to_num(cv[at], nan=1.0)
-        clump[slot[at]] = np.clip((1.0 + spread**2) / 2.0, 0.5, _LARGEST_CLUMP)
+        clump[slot[at]] = np.clip((1.0 + spread**2) / 2.0, *CLUMPS)
         yield Tenant(
             name=client,
             weights=weights / weights.sum(),

@@ -11,6 +11,7 @@ from pipeline.lab.evaluate.arrivals import Arrivals, Pace, rhythmic
 from pipeline.lab.evaluate.marginals import SLOT_MS, SLOTS, TextKind
 from pipeline.lab.evaluate.stream import Line, Recipe
 from pipeline.lab.evaluate.weather import Weather, rate
+from pipeline.lab.simulate.dice import wander
 from pipeline.lab.simulate.identity import PLANS, draw_keys, draw_network
 from pipeline.lab.simulate.outcomes import Failures
 from pipeline.lab.simulate.traffic import CHAT_MODELS, MODELS, USUAL_CLIENT_ERRORS
@@ -98,10 +99,7 @@ class Desk:
     def trend(self, *, people: bool, sigma: float = 0.2) -> NDArray[np.float64]:
         """Multiplier of each slot: the weather, and good and bad days that hang together (AR(1), φ = .6)."""
         days = -(-self.slots // 144)
-        level, noise = 0.0, np.empty(days)
-        for day in range(days):
-            level = 0.6 * level + 0.8 * self.dice.rng.standard_normal()
-            noise[day] = level
+        noise = wander(self.dice.rng.standard_normal(days), 0.6, 0.8)
         return np.repeat(np.exp(sigma * noise), 144)[: self.slots] * rate(self.weather, self.dice, self.span[0], self.slots, people=people)
 
     def live(self, tenant: Tenant, pace: Pace, trend: NDArray[np.float64] | None = None, *, people: bool = True) -> Arrivals:

@@ -31,6 +31,14 @@ def scatter(values: NDArray[np.int64], salt: int) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
+def wander(steps: NDArray[np.float64], hold: float, gain: float, level: float = 0.0) -> NDArray[np.float64]:
+    """Levels that hang together (AR(1)): after each step `hold` of the level before, from `level` on, and `gain` of the step."""
+    found = np.empty(steps.size)
+    for at, step in enumerate(steps.tolist()):
+        found[at] = level = hold * level + gain * step
+    return found
+
+
 class Dice:
     """Single draws with the shapes the cast needs; large draws go to `rng` directly."""
 
