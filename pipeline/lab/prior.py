@@ -77,17 +77,25 @@ class Player:
 
 def history(scenario: Scenario, block_requests: int = 25) -> History:
     """Play a scenario through intake and features → its blocks (open ones at the end are left out)."""
+    played, _ = play((event.raw for event in simulate(scenario)), scenario.accounts + len(scenario.attacks), block_requests)
+    return played
+
+
+def play(raws: Iterable[bytes], accounts: int, block_requests: int) -> tuple[History, NDArray[np.int32]]:
+    """Valid request events, in order of time, of so many accounts at most, through intake and features → blocks, each event's slot."""
     limits = Limits.of(IngestSettings())
     slots: dict[str, int] = {}
-    player = Player(scenario.accounts + len(scenario.attacks), block_requests)
-    events = simulate(scenario)
-    while raws := [event.raw for event in islice(events, _BATCH)]:
-        batch = read_batch(raws, [-1] * len(raws), limits)
-        absent = np.full(len(raws), -1)
-        table = build(batch.events, absent, absent)  # the simulator writes valid events
+    slot_of: list[NDArray[np.int32]] = []
+    player = Player(accounts, block_requests)
+    waiting = iter(raws)
+    while lines := list(islice(waiting, _BATCH)):
+        batch = read_batch(lines, [-1] * len(lines), limits)
+        absent = np.full(len(lines), -1)
+        table = build(batch.events, absent, absent)
         of = np.array([slots.setdefault(account, len(slots)) for account in table.accounts.texts()], np.int32)
-        player.feed(table.columns, of[table.columns.account])
-    return History(player.blocks(), list(slots))
+        slot_of.append(of[table.columns.account])
+        player.feed(table.columns, slot_of[-1])
+    return History(player.blocks(), list(slots)), np.concatenate(slot_of)
 
 
 def spreads(histories: list[History]) -> dict[str, Spread]:

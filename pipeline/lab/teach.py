@@ -4,8 +4,8 @@ Sources are the package's own parametric generator and, with `--data`, workloads
 the tune half, so none of the archetypes, tenants, texts, templates and rhythms that the judge half keeps to itself. Nearly all
 populations have traits of archetypes crossed (`evaluate.crossing`) and habits of their own (`evaluate.foreign`), one in three a source
 of their own in which honest lives change as well (`evaluate.drawn`), so that trees learn traits, neither the named choreographies
-nor the habits and the calm of two sources. The bars of the prior are counted on populations that the trees did not see, half of
-them with habits as new to the trees as a user's.
+nor the habits and the calm of two sources. One in five is a world by other hands (`lab.worlds`): full of honest accounts that look
+alarming in ways that we had not thought of. The bars of the prior are counted on populations that the trees did not see, of all sorts.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from pipeline.base.settings import DetectSettings
 from pipeline.events.alert import Kind
 from pipeline.features.blocks import rows_of
 from pipeline.lab.evaluate.crossing import SIGN
+from pipeline.lab.evaluate.drawn import draw_source
 from pipeline.lab.evaluate.frames import frames
 from pipeline.lab.evaluate.run import marginals_of
 from pipeline.lab.evaluate.split import Split
 from pipeline.lab.evaluate.workloads import workload
-from pipeline.lab.prior import History, Player, fit
+from pipeline.lab.prior import History, Player, fit, play
+from pipeline.lab.simulate.dice import Dice, generator
+from pipeline.lab.worlds import enterprise, exchange
 from pipeline.scoring.inputs import MIN_REQUESTS, change_inputs, kind_inputs, level_inputs
 from pipeline.scoring.kinds import INDEX, KINDS
 from pipeline.scoring.levels import look_in
@@ -43,11 +46,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipeline.features.blocks import Blocks
-    from pipeline.lab.evaluate.table import Account, Shard
+    from pipeline.lab.evaluate.table import Shard
+    from pipeline.lab.worlds.world import Author, World
 
 T = TypeVar("T")
 WORKLOADS = {"teaching": 8, "teaching.foreign": 24, "teaching.habits": 24, "teaching.drawn": 24}
 """Populations of each, per source."""
+AUTHORS: dict[str, Author] = {"enterprise": enterprise.world, "exchange": exchange.world}
+"""Worlds by other hands, see `lab.worlds`."""
+WORLDS = (6, 4)
+"""Worlds of each author that teach, per source: on the source as it is, and on sources drawn from it."""
+_COUNTED_WORLDS = (101, 102)
+"""Seeds of those that bars are counted on."""
+_CUSTOMERS, _DAYS = 90, 12
+_WEIGHT = 3
+"""What an example of a world counts, in ours: few worlds must say much (docs/decisions/0063)."""
 COUNTED = ("standard", "teaching.foreign")
 """What the bars are counted on, equally many of each: populations that do not teach."""
 _SAID = 0.1
@@ -92,13 +105,20 @@ def shard_history(shard: Shard) -> tuple[History, NDArray[np.int64]]:
     for _, (_, columns) in frames(shard):
         player.feed(columns, columns.account.astype(np.int32))
     blocks = player.blocks()
-    return History(blocks, [a.account_id for a in shard.accounts]), _hostile(shard, blocks)
+    return History(blocks, [a.account_id for a in shard.accounts]), _hostile(shard.events["account"], shard.events["attack"] == 1, blocks)
 
 
-def _hostile(shard: Shard, blocks: Blocks) -> NDArray[np.int64]:
+def world_history(world: World) -> tuple[History, NDArray[np.int64]]:
+    """The same of a world."""
+    played, slots = play(world.events, len(world.sorts), DetectSettings().block_requests)
+    return played, _hostile(slots, world.hostile, played.blocks)
+
+
+def _hostile(account: NDArray[np.integer], attack: NDArray[np.bool_], blocks: Blocks) -> NDArray[np.int64]:
     """Attack requests per block: an account's blocks cut its events in order."""
-    order, edges = shard.per_account()
-    sums = np.concatenate(([0], np.cumsum(shard.events["attack"][order] == 1)))
+    order = np.argsort(account, kind="stable")
+    edges = np.searchsorted(account[order], np.arange(account.max() + 2))
+    sums = np.concatenate(([0], np.cumsum(attack[order])))
     by_account = np.argsort(blocks.slot, kind="stable")
     ends = blocks.totals[by_account, 0] + np.asarray(edges)[blocks.slot[by_account]]
     found = np.zeros(len(blocks.slot), np.int64)
@@ -110,15 +130,34 @@ def lesson(data: Path | None, name: str, number: int) -> Lesson:
     """Examples of one population."""
     shard = workload(name).build(marginals_of(data), Split.TUNE, number)
     (blocks, _), hostile = shard_history(shard)
-    return examples(blocks, hostile, shard.accounts, number)
+    kinds = [INDEX[Kind(a.truth.kinds[0])] if a.truth and SIGN not in a.archetype else -1 for a in shard.accounts]
+    return examples(blocks, hostile, np.array(kinds), number)
 
 
-def examples(blocks: Blocks, hostile: NDArray[np.int64], accounts: list[Account], number: int) -> Lesson:
-    """Examples among these blocks, of which so many requests were an attack's."""
+def world_of(data: Path | None, author: str, seed: int, *, drawn: bool = False) -> World:
+    """An author's world on the source as it is, or on one drawn from it."""
+    source = marginals_of(data)
+    if drawn:
+        source = draw_source(Dice(generator(77, seed)), source)
+    return AUTHORS[author](seed, source, Split.TUNE, _CUSTOMERS, _DAYS)
+
+
+def world_lesson(data: Path | None, author: str, number: int) -> Lesson:
+    """Examples of the `number`-th world that teaches."""
+    drawn = number >= WORLDS[0]
+    seed = 1 + number - (WORLDS[0] if drawn else 0)
+    world = world_of(data, author, seed, drawn=drawn)
+    (blocks, accounts), hostile = world_history(world)
+    kinds = [INDEX[Kind(world.attackers[a])] if a in world.attackers else -1 for a in accounts]
+    return examples(blocks, hostile, np.array(kinds), seed)
+
+
+def examples(blocks: Blocks, hostile: NDArray[np.int64], kinds: NDArray[np.int64], number: int) -> Lesson:
+    """Examples among these blocks, of which so many requests were an attack's; kind of each account, −1: honest, or no single one."""
     rng = np.random.default_rng(number)
     share = hostile / blocks.requests
     clear = (blocks.requests >= MIN_REQUESTS) & ((share == 0.0) | (share >= _SAID))
-    weight = 1.0 / np.sqrt(np.bincount(blocks.slot, minlength=len(accounts))[blocks.slot])
+    weight = 1.0 / np.sqrt(np.bincount(blocks.slot, minlength=len(kinds))[blocks.slot])
     chosen = np.concatenate(
         [
             _pick(rng, np.flatnonzero(clear & (share == 0.0)), weight, _PER_SHARD),
@@ -132,15 +171,12 @@ def examples(blocks: Blocks, hostile: NDArray[np.int64], accounts: list[Account]
     so_far[by_account] = running - np.concatenate(([0], running))[first]
     life = so_far / np.maximum(blocks.totals[:, 0], 1)
     looks = np.flatnonzero((look_in(blocks.totals[:, 0], blocks.requests) >= 0) & ((life == 0.0) | (life >= _SAID)))
-    truth = [a.truth for a in accounts]
-    crossed = np.array([SIGN in a.archetype for a in accounts])  # of two kinds, or of neither
-    attack = chosen[(share[chosen] > 0.0) & ~crossed[blocks.slot[chosen]]]
-    kinds = np.array([INDEX[Kind(t.kinds[0])] if (t := truth[slot]) else -1 for slot in blocks.slot[attack].tolist()], np.int8)
+    attack = chosen[(share[chosen] > 0.0) & (kinds[blocks.slot[chosen]] >= 0)]
     v, t = blocks.vector, blocks.totals
     return Lesson(
         change_inputs(v[chosen], t[chosen]).astype(np.float32), share[chosen] > 0.0,
         level_inputs(v[looks], t[looks]).astype(np.float32), life[looks] > 0.0,
-        kind_inputs(v[attack], t[attack]).astype(np.float32), kinds,
+        kind_inputs(v[attack], t[attack]).astype(np.float32), kinds[blocks.slot[attack]].astype(np.int8),
     )  # fmt: skip
 
 
@@ -198,15 +234,26 @@ def benign(data: Path | None, name: str, number: int) -> History:
     return History(rows_of(blocks, mine), accounts)
 
 
+def world_benign(data: Path | None, author: str, seed: int) -> History:
+    """Blocks of the honest accounts of a world that does not teach."""
+    world = world_of(data, author, seed)
+    (blocks, accounts), _ = world_history(world)
+    mine = np.array([a not in world.attackers for a in accounts])[blocks.slot]
+    return History(rows_of(blocks, mine), accounts)
+
+
 def main(data: Path | None, counted_on: int) -> None:
     """Write the package's two files; progress on standard error."""
     sources = [None] if data is None else [None, data]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         asked = [pool.submit(lesson, source, name, n) for source in sources for name, count in WORKLOADS.items() for n in range(count)]
+        others = [pool.submit(world_lesson, source, author, n) for source in sources for author in AUTHORS for n in range(sum(WORLDS))]
         wanted = [pool.submit(benign, source, name, n) for source in sources for name in COUNTED for n in range(counted_on)]
+        wanted += [pool.submit(world_benign, source, author, n) for source in sources for author in AUTHORS for n in _COUNTED_WORLDS]
         lessons = [_told(f, f"examples {i} of {len(asked)}") for i, f in enumerate(asked, 1)]
+        worlds = [_told(f, f"examples of world {i} of {len(others)}") for i, f in enumerate(others, 1)]
         histories = [_told(f, f"benign population {i} of {len(wanted)}") for i, f in enumerate(wanted, 1)]
-    write(lessons, histories)
+    write(lessons + _WEIGHT * worlds, histories)
 
 
 def write(lessons: list[Lesson], histories: list[History]) -> None:
