@@ -5,7 +5,8 @@ the tune half, so none of the archetypes, tenants, texts, templates and rhythms 
 populations have traits of archetypes crossed (`evaluate.crossing`) and habits of their own (`evaluate.foreign`), one in three a source
 of their own in which honest lives change as well (`evaluate.drawn`), so that trees learn traits, neither the named choreographies
 nor the habits and the calm of two sources. One in five is a world by other hands (`lab.worlds`): full of honest accounts that look
-alarming in ways that we had not thought of. The bars of the prior are counted on populations that the trees did not see, of all sorts.
+alarming in ways that we had not thought of. The bars of the prior are counted on populations of ours that the trees did not see, half of
+them with habits as new to the trees as a user's.
 """
 
 from __future__ import annotations
@@ -56,11 +57,7 @@ AUTHORS: dict[str, Author] = {"enterprise": enterprise.world, "exchange": exchan
 """Worlds by other hands, see `lab.worlds`."""
 WORLDS = (6, 4)
 """Worlds of each author that teach, per source: on the source as it is, and on sources drawn from it."""
-_COUNTED_WORLDS = (101, 102)
-"""Seeds of those that bars are counted on."""
 _CUSTOMERS, _DAYS = 90, 12
-_WEIGHT = 3
-"""What an example of a world counts, in ours: few worlds must say much (docs/decisions/0063)."""
 COUNTED = ("standard", "teaching.foreign")
 """What the bars are counted on, equally many of each: populations that do not teach."""
 _SAID = 0.1
@@ -234,14 +231,6 @@ def benign(data: Path | None, name: str, number: int) -> History:
     return History(rows_of(blocks, mine), accounts)
 
 
-def world_benign(data: Path | None, author: str, seed: int) -> History:
-    """Blocks of the honest accounts of a world that does not teach."""
-    world = world_of(data, author, seed)
-    (blocks, accounts), _ = world_history(world)
-    mine = np.array([a not in world.attackers for a in accounts])[blocks.slot]
-    return History(rows_of(blocks, mine), accounts)
-
-
 def main(data: Path | None, counted_on: int) -> None:
     """Write the package's two files; progress on standard error."""
     sources = [None] if data is None else [None, data]
@@ -249,11 +238,10 @@ def main(data: Path | None, counted_on: int) -> None:
         asked = [pool.submit(lesson, source, name, n) for source in sources for name, count in WORKLOADS.items() for n in range(count)]
         others = [pool.submit(world_lesson, source, author, n) for source in sources for author in AUTHORS for n in range(sum(WORLDS))]
         wanted = [pool.submit(benign, source, name, n) for source in sources for name in COUNTED for n in range(counted_on)]
-        wanted += [pool.submit(world_benign, source, author, n) for source in sources for author in AUTHORS for n in _COUNTED_WORLDS]
         lessons = [_told(f, f"examples {i} of {len(asked)}") for i, f in enumerate(asked, 1)]
         worlds = [_told(f, f"examples of world {i} of {len(others)}") for i, f in enumerate(others, 1)]
         histories = [_told(f, f"benign population {i} of {len(wanted)}") for i, f in enumerate(wanted, 1)]
-    write(lessons + _WEIGHT * worlds, histories)
+    write(lessons + worlds, histories)
 
 
 def write(lessons: list[Lesson], histories: list[History]) -> None:

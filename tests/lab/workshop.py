@@ -776,7 +776,7 @@ def _stream(rng: Rng, stage: _Stage, way: _Way, language: str, rate: float, habi
 def _cut(rng: Rng, job: _Job, begin: float, end: float) -> _Job:
     """Return what a stream does between two days."""
     weights = _between(job.weights, begin, end)
-    share = float(weights.sum() / job.weights.sum())
+    share = float(weights.sum() / max(job.weights.sum(), 1e-12))
     return job._replace(weights=weights, size=int(rng.binomial(job.size, min(1.0, share))))
 
 
