@@ -1,7 +1,7 @@
 """The canary: a planted attacker whose alert proves that the whole flow still sees.
 
 A new account each time, a few hundred requests with event times up to now: ten minutes at full speed, from forty addresses, four
-answers to each, every one with a demand for training material and for the model's way of thinking. LEVEL evidence must notice
+answers of much the same length to each, every one with a demand for training material and for the model's way of thinking. LEVEL evidence must notice
 that at its first look; a test holds the detector in force to it, with room for a tenth of the budget. Its account id has the
 reserved prefix, so its alerts are marked and nobody is woken by them. What it does not prove: that careful or slow attackers are
 caught, that CHANGE against an account's own past works (that needs a past), or that partitions other than its own do.
@@ -66,7 +66,7 @@ def records(seed: int, now_ms: int) -> tuple[str, list[bytes]]:
     made = []
     for number in range(REQUESTS):
         question = dice.choice(_QUESTIONS).format(a=dice.randint(3, 999), b=dice.randint(2, 99))
-        output = int(dice.lognormvariate(7.4, 0.9))
+        output = int(dice.lognormvariate(6.5, 0.4))
         event = {
             "event_id": f"{account_id}-{number}",
             "occurred_at_ms": first + number * SPACING_MS + dice.randint(0, SPACING_MS // 2) * (number < REQUESTS - 1),
@@ -82,7 +82,7 @@ def records(seed: int, now_ms: int) -> tuple[str, list[bytes]]:
             "finish_reason": "stop",
             "input_tokens": 60 + dice.randint(0, 40),
             "output_tokens": output,
-            "reasoning_tokens": int(output * 0.7),
+            "reasoning_tokens": int(output * 0.3),
             "cached_input_tokens": 0,
             "choice_count": 4,
             "logprobs": True,
