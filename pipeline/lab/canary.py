@@ -1,10 +1,10 @@
 """The canary: a planted attacker whose alert proves that the whole flow still sees.
 
 A new account each time, a few hundred requests with event times up to now: ten minutes at full speed, from forty addresses, four
-answers of much the same length to each, every one with a demand for training material and for the model's way of thinking. LEVEL evidence must notice
-that at its first look; a test holds the detector in force to it, with room for a tenth of the budget. Its account id has the
-reserved prefix, so its alerts are marked and nobody is woken by them. What it does not prove: that careful or slow attackers are
-caught, that CHANGE against an account's own past works (that needs a past), or that partitions other than its own do.
+answers to each and all of much the same length, every one with a demand for training material and for the model's way of thinking.
+LEVEL evidence must notice that at its first look; a test holds the detector in force to it, with room for a tenth of the budget. Its
+account id has the reserved prefix, so its alerts are marked and nobody is woken by them. What it does not prove: that careful or slow
+attackers are caught, that CHANGE against an account's own past works (that needs a past), or that partitions other than its own do.
 """
 
 from __future__ import annotations
