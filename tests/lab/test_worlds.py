@@ -17,7 +17,7 @@ from pipeline.lab.backtest import Backtest
 from pipeline.lab.evaluate.parametric import load_parametric
 from pipeline.lab.evaluate.split import Split
 from pipeline.lab.teach import AUTHORS, world_history
-from tests.lab import workshop
+from tests.lab import town, workshop
 
 if TYPE_CHECKING:
     from pipeline.events.alert import Alert
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CUSTOMERS, DAYS = 48, 2
 DAY_MS, EPOCH_MS = 86_400_000, 1_772_409_600_000
-WORLDS = {**AUTHORS, "workshop": workshop.world}
+WORLDS = {**AUTHORS, "town": town.world, "workshop": workshop.world}
 authors = pytest.mark.parametrize("author", WORLDS)
 
 
