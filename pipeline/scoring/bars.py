@@ -2,6 +2,7 @@
 
 Three histograms of benign life: the height of every run of each of CHANGE's two sums (from nothing until nothing is left), and the
 log-odds of every LEVEL look; and the account-days in which they happened. A bar is the height that spends its share of the budget.
+LEVEL compares an account with all others, and fleets are not alike: where calm accounts differ more than the prior's, its bar rises.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 import numpy as np
 
 from pipeline.base.errors import CodecError, NewerFormatError
-from pipeline.scoring.calibration import BINS, Grid, Measure, blend, tail_of
+from pipeline.scoring.calibration import BINS, Grid, Measure, blend, moved, spread_of, tail_of
 from pipeline.scoring.prior import Prior, dense, prior_of, sparse
 
 if TYPE_CHECKING:
@@ -33,19 +34,32 @@ class Rule(NamedTuple):
     Attributes:
         share: of the budget.
         lowest: neither budget nor verdict takes its bar below this.
+        follows: how far the bar rises per unit by which the fleet's spread exceeds the prior's.
     """
 
     grid: Grid
     share: float
     lowest: float
+    follows: float
 
 
 _RULES = (
-    Rule(Grid(0.0, 64.0), 0.25, 4.0),  # two blocks at full surprise
-    Rule(Grid(0.0, 64.0), 0.15, 4.0),  # likewise
-    Rule(Grid(-8.0, 8.0), 0.6, -1.0),  # three to one against
+    Rule(Grid(0.0, 64.0), 0.25, 4.0, 0.0),  # two blocks at full surprise
+    Rule(Grid(0.0, 64.0), 0.15, 4.0, 0.0),  # likewise
+    Rule(Grid(-8.0, 8.0), 0.6, -1.0, 2.0),  # three to one against
 )
 """In the order of `Measure`."""
+_FURTHEST = (-2.0, 4.0)
+"""How far a bar follows its fleet's spread: no fleet makes the detector deaf."""
+_DOUBT = 100
+"""Looks as much as which the prior's spread says about a fleet."""
+
+
+def _following(rule: Rule, prior: NDArray[np.int64], counted: NDArray[np.int64]) -> int:
+    """Bins by which the prior's histogram moves to stand where this fleet's would."""
+    n = int(counted.sum())
+    wider = (spread_of(rule.grid, counted) - spread_of(rule.grid, prior)) * n / (n + _DOUBT)
+    return round(min(max(rule.follows * wider, _FURTHEST[0]), _FURTHEST[1]) / rule.grid.width)
 
 
 class _Packed(msgspec.Struct, array_like=True):
@@ -86,7 +100,7 @@ class Bars:
         self._bars: list[float] = []
         self._halvings: list[float] = []
         for rule, prior, counted in zip(_RULES, self.prior.counts, self.counts, strict=True):
-            tail = tail_of(rule.grid, blend(prior, counted))
+            tail = tail_of(rule.grid, blend(moved(prior, _following(rule, prior, counted)), counted))
             a_day = max(int(prior.sum() + counted.sum()), 1) / days
             wanted = self.budget / 1000.0 / _DAYS_OPEN * rule.share
             self._bars.append(max(tail.bar(wanted / a_day), rule.lowest))

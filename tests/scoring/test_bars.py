@@ -74,6 +74,36 @@ def test_the_shipped_prior_has_counted_enough() -> None:
     assert sharp >= 100
 
 
+def fleet(spread: float, looks: int, attackers: int = 0) -> Bars:
+    """Bars of a fleet whose looks lie as the prior's do, but `spread` times as far apart below their median; attackers look guilty."""
+    bars = Bars(DetectSettings())
+    counts = bars.prior.counts[Measure.LEVEL]
+    odds = np.repeat(-8.0 + 0.25 * np.arange(len(counts)) + 0.125, counts)
+    rng = np.random.default_rng(8)
+    middle = float(np.median(odds))
+    calm = middle + spread * (rng.choice(odds, looks) - middle)
+    for value in [*calm.tolist(), *[-0.5] * attackers]:
+        bars.teach(Measure.LEVEL, min(value, -1.0))
+    bars.end_epoch(1)
+    return bars
+
+
+def test_level_asks_for_more_where_calm_accounts_differ_more() -> None:
+    """A fleet twice as wide has a higher bar, a narrow one a lower bar, one like the prior's the same; ten looks say little."""
+    before = Bars(DetectSettings()).bar(Measure.LEVEL)
+    assert fleet(2.0, 2_000).bar(Measure.LEVEL) >= before + 1.0
+    assert fleet(0.6, 2_000).bar(Measure.LEVEL) <= before - 0.5
+    assert fleet(1.0, 2_000).bar(Measure.LEVEL) == pytest.approx(before, abs=0.25)
+    assert fleet(2.0, 10).bar(Measure.LEVEL) == pytest.approx(before, abs=0.25)
+
+
+def test_attackers_do_not_set_the_bar_they_are_judged_by() -> None:
+    """A fifth of all looks from accounts just below the bar moves it by half a unit at most, and nothing makes it deaf."""
+    before = Bars(DetectSettings()).bar(Measure.LEVEL)
+    assert fleet(1.0, 2_000, 500).bar(Measure.LEVEL) <= before + 0.5
+    assert fleet(1.0, 2_000, 200_000).bar(Measure.LEVEL) <= before + 4.0 + 0.25
+
+
 def test_verdicts_move_bars_by_halvings_down_to_their_floor() -> None:
     """A harmless verdict raises, a confirmed one lowers, and nothing takes a bar below what no budget does."""
     bars = Bars(DetectSettings())
