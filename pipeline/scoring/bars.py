@@ -33,7 +33,7 @@ class Rule(NamedTuple):
 
     Attributes:
         share: of the budget.
-        lowest: neither budget nor verdict takes its bar below this.
+        lowest: neither budget nor verdict takes its bar below this, where the fleet is as wide as the prior's.
         follows: how far the bar rises per unit by which the fleet's spread exceeds the prior's.
     """
 
@@ -98,17 +98,20 @@ class Bars:
     def _set(self) -> None:
         days = max(self.prior.account_days + self.account_days, 1)
         self._bars: list[float] = []
+        self._lowest: list[float] = []
         self._halvings: list[float] = []
         for rule, prior, counted in zip(_RULES, self.prior.counts, self.counts, strict=True):
-            tail = tail_of(rule.grid, blend(moved(prior, _following(rule, prior, counted)), counted))
+            bins = _following(rule, prior, counted)
+            tail = tail_of(rule.grid, blend(moved(prior, bins), counted))
             a_day = max(int(prior.sum() + counted.sum()), 1) / days
             wanted = self.budget / 1000.0 / _DAYS_OPEN * rule.share
-            self._bars.append(max(tail.bar(wanted / a_day), rule.lowest))
+            self._lowest.append(rule.lowest + bins * rule.grid.width)
+            self._bars.append(max(tail.bar(wanted / a_day), self._lowest[-1]))
             self._halvings.append(math.log(2.0) * max(tail.excess, rule.grid.width))
 
     def bar(self, measure: Measure, halvings: float = 0.0) -> float:
         """From where a measure accuses, moved by so many halvings of how often it gets there; never below its floor."""
-        return max(self._bars[measure] + halvings * self._halvings[measure], _RULES[measure].lowest)
+        return max(self._bars[measure] + halvings * self._halvings[measure], self._lowest[measure])
 
     @property
     def budget(self) -> float:
