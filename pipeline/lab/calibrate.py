@@ -17,8 +17,8 @@ from pipeline.base.errors import SettingsError
 from pipeline.features.blocks import joined, rows_of
 from pipeline.lab.backtest import Backtest
 from pipeline.lab.prior import History, count, spreads
-from pipeline.scoring.bars import Bars
-from pipeline.scoring.calibration import blend
+from pipeline.scoring.bars import Bars, standing
+from pipeline.scoring.calibration import Measure, blend, moved
 from pipeline.scoring.judge import Judge
 from pipeline.scoring.prior import PriorFile, Spread, detector_digest, prior_of, read_prior, shipped_prior, sparse
 
@@ -165,7 +165,10 @@ def _fit(calm: History, calm_days: int, shipped: Prior) -> tuple[PriorFile, bool
             found = spreads([calm])
         features |= {name: spread for name, spread in found.items() if _tells(spread)}
     counted = count([calm], shipped._replace(features=features))
-    patient, sharp, level = (sparse(_rounded(blend(*both))) for both in zip(shipped.counts, counted, strict=True))
+    width, bins = standing(shipped, counted[Measure.LEVEL])
+    beside = shipped.counts.copy()
+    beside[Measure.LEVEL] = moved(shipped.counts[Measure.LEVEL], bins)
+    patient, sharp, level = (sparse(_rounded(blend(*both))) for both in zip(beside, counted, strict=True))
     file = PriorFile(
         accounts=len(teachers),
         account_days=shipped.account_days + calm_days,
@@ -173,6 +176,7 @@ def _fit(calm: History, calm_days: int, shipped: Prior) -> tuple[PriorFile, bool
         patient=patient,
         sharp=sharp,
         level=level,
+        width=width,
         detector=detector_digest(),
     )
     return file, kept

@@ -34,32 +34,45 @@ class Rule(NamedTuple):
     Attributes:
         share: of the budget.
         lowest: neither budget nor verdict takes its bar below this, where the fleet is as wide as the prior's.
-        follows: how far the bar rises per unit by which the fleet's spread exceeds the prior's.
     """
 
     grid: Grid
     share: float
     lowest: float
-    follows: float
 
 
 _RULES = (
-    Rule(Grid(0.0, 64.0), 0.25, 4.0, 0.0),  # two blocks at full surprise
-    Rule(Grid(0.0, 64.0), 0.15, 4.0, 0.0),  # likewise
-    Rule(Grid(-8.0, 8.0), 0.6, -1.0, 2.0),  # three to one against
+    Rule(Grid(0.0, 64.0), 0.25, 4.0),  # two blocks at full surprise
+    Rule(Grid(0.0, 64.0), 0.15, 4.0),  # likewise
+    Rule(Grid(-8.0, 8.0), 0.6, -1.0),  # three to one against
 )
 """In the order of `Measure`."""
+_FOLLOWS = 2.0
+"""How far LEVEL's bar rises per unit by which the fleet is wider than the prior's."""
 _FURTHEST = (-2.0, 4.0)
-"""How far a bar follows its fleet's spread: no fleet makes the detector deaf."""
+"""Where it stops to follow: no fleet makes the detector deaf."""
 _DOUBT = 100
-"""Looks as much as which the prior's spread says about a fleet."""
+"""Looks that say as much about a fleet's width as the prior does."""
 
 
-def _following(rule: Rule, prior: NDArray[np.int64], counted: NDArray[np.int64]) -> int:
-    """Bins by which the prior's histogram moves to stand where this fleet's would."""
-    n = int(counted.sum())
-    wider = (spread_of(rule.grid, counted) - spread_of(rule.grid, prior)) * n / (n + _DOUBT)
-    return round(min(max(rule.follows * wider, _FURTHEST[0]), _FURTHEST[1]) / rule.grid.width)
+class Standing(NamedTuple):
+    """A fleet beside the prior's.
+
+    Attributes:
+        width: median less lowest decile of its looks' log-odds, as far as it is known.
+        bins: by which the prior's histogram of LEVEL moves to stand where this fleet's would.
+    """
+
+    width: float
+    bins: int
+
+
+def standing(prior: Prior, looks: NDArray[np.int64]) -> Standing:
+    """How the fleet that counted these looks [BINS] stands beside the prior's."""
+    grid, n = _RULES[Measure.LEVEL].grid, int(looks.sum())
+    usual = spread_of(grid, prior.counts[Measure.LEVEL]) if prior.width is None else prior.width
+    wider = (spread_of(grid, looks) - usual) * n / (n + _DOUBT)
+    return Standing(usual + wider, round(min(max(_FOLLOWS * wider, _FURTHEST[0]), _FURTHEST[1]) / grid.width))
 
 
 class _Packed(msgspec.Struct, array_like=True):
@@ -100,8 +113,9 @@ class Bars:
         self._bars: list[float] = []
         self._lowest: list[float] = []
         self._halvings: list[float] = []
-        for rule, prior, counted in zip(_RULES, self.prior.counts, self.counts, strict=True):
-            bins = _following(rule, prior, counted)
+        for measure, rule in zip(Measure, _RULES, strict=True):
+            prior, counted = self.prior.counts[measure], self.counts[measure]
+            bins = standing(self.prior, counted).bins if measure is Measure.LEVEL else 0
             tail = tail_of(rule.grid, blend(moved(prior, bins), counted))
             a_day = max(int(prior.sum() + counted.sum()), 1) / days
             wanted = self.budget / 1000.0 / _DAYS_OPEN * rule.share

@@ -42,6 +42,8 @@ class PriorFile(msgspec.Struct, frozen=True):
     patient: list[int]
     sharp: list[int]
     level: list[int]
+    width: float | None = None
+    """Width of the fleet behind it (`bars.Standing`), where `level` holds another fleet's as well."""
     detector: str = ""
     """`detector_digest` of the program that counted it; the shipped one is counted with the package and does not say."""
 
@@ -52,6 +54,8 @@ class Prior(NamedTuple):
     features: dict[str, Spread]
     account_days: int
     counts: NDArray[np.int64]  # [measures, BINS] what benign accounts reached, rows as `Measure` counts them
+    width: float | None
+    """As in the file; None: that of the counts."""
 
 
 def sparse(counts: NDArray[np.int64]) -> list[int]:
@@ -71,7 +75,7 @@ def dense(pairs: list[int]) -> NDArray[np.int64]:
 
 def empty_prior() -> Prior:
     """A prior that knows nothing, to count the first one with: its bars are out of reach."""
-    return Prior({}, 0, np.zeros((len(Measure), BINS), np.int64))
+    return Prior({}, 0, np.zeros((len(Measure), BINS), np.int64), None)
 
 
 def read_prior(data: bytes) -> Prior:
@@ -81,7 +85,8 @@ def read_prior(data: bytes) -> Prior:
         msgspec.ValidationError: it is not one.
     """
     found = msgspec.json.decode(data, type=PriorFile)
-    return Prior(found.features, found.account_days, np.array([dense(found.patient), dense(found.sharp), dense(found.level)]))
+    counts = np.array([dense(found.patient), dense(found.sharp), dense(found.level)])
+    return Prior(found.features, found.account_days, counts, found.width)
 
 
 @functools.cache
@@ -109,7 +114,7 @@ def _prior_in(data: bytes) -> Prior:
         raise SettingsError(f"detect.prior_file is not a prior: {err}", next_step=step) from None
     if found.detector != detector_digest():
         raise SettingsError("detect.prior_file was counted by another version of the detector", next_step=step)
-    if min(prior.counts.min(), prior.account_days) < 0 or not prior.counts.sum(axis=1).all():
+    if min(prior.counts.min(), prior.account_days, prior.width or 0.0) < 0 or not prior.counts.sum(axis=1).all():
         raise SettingsError("detect.prior_file is not a prior: its counts are not those of any history", next_step=step)
     return prior
 

@@ -17,13 +17,18 @@ from pipeline.cli import calibrate as verb
 from pipeline.events.alert import Kind
 from pipeline.lab.calibrate import MIN_DAYS, Calibration, calibrate, write_prior
 from pipeline.lab.simulate import AttackSpec, Scenario, labels, simulate
-from pipeline.scoring.calibration import Measure
+from pipeline.scoring.bars import standing
+from pipeline.scoring.calibration import Grid, Measure, moved, spread_of
 from pipeline.scoring.prior import PriorFile, detector_digest, prior_of, read_prior, shipped_prior
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 FAR_MS = 4_000_000_000_000
+GRID = Grid(-8.0, 8.0)
 SCENARIO = Scenario(
     seed=77,
     start_ms=1_785_000_000_000,
@@ -75,11 +80,30 @@ def test_who_alerts_does_not_teach(fitted: Calibration) -> None:
 
 
 def test_what_was_left_out_is_put_back(fitted: Calibration) -> None:
-    """Counts are the present prior's and the history's: no bin holds less than before, so no tail is thinner for leaving out."""
+    """Counts are the present prior's, where they would stand here, and the history's: no tail is thinner for leaving out."""
     present, after = shipped_prior(), read_prior(write_prior(fitted.file))
-    assert (after.counts >= present.counts).all()
+    before = standing_here(fitted)
+    assert (after.counts >= before).all()
     assert after.counts[Measure.LEVEL].sum() > present.counts[Measure.LEVEL].sum(), "every customer of 50 requests was looked at"
     assert after.account_days >= present.account_days + MIN_DAYS
+
+
+def standing_here(fitted: Calibration) -> NDArray[np.int64]:
+    """The shipped prior's counts, those of LEVEL moved as far as this history's width says."""
+    shipped = shipped_prior()
+    assert fitted.file.width is not None
+    wider = fitted.file.width - spread_of(GRID, shipped.counts[Measure.LEVEL])
+    counts = shipped.counts.copy()
+    counts[Measure.LEVEL] = moved(counts[Measure.LEVEL], round(2.0 * wider / GRID.width))
+    return counts
+
+
+def test_bars_do_not_follow_the_width_that_the_file_holds_already(fitted: Calibration) -> None:
+    """A worker that counts what the history held stays where it starts; with the shipped prior it goes there."""
+    after = read_prior(write_prior(fitted.file))
+    looks = (after.counts - standing_here(fitted))[Measure.LEVEL]
+    assert standing(shipped_prior(), looks).bins < -1, "these customers are alike"
+    assert standing(after, looks).bins >= -1, "two hundred looks leave a little doubt, here as there"
 
 
 def test_spreads_are_of_this_history(fitted: Calibration) -> None:
@@ -117,6 +141,7 @@ def test_the_worker_uses_the_file_and_its_content_is_in_the_digest(fitted: Calib
         ),
         (lambda data: write_prior(msgspec.structs.replace(msgspec.json.decode(data, type=PriorFile), sharp=[999, 1])), "not a prior"),
         (lambda data: write_prior(msgspec.structs.replace(msgspec.json.decode(data, type=PriorFile), level=[1, -5])), "any history"),
+        (lambda data: write_prior(msgspec.structs.replace(msgspec.json.decode(data, type=PriorFile), width=-1.0)), "any history"),
     ],
 )
 def test_a_file_that_is_no_prior_is_refused(file: Path, tmp_path: Path, change: object, says: str) -> None:
