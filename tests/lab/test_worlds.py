@@ -17,21 +17,23 @@ from pipeline.lab.backtest import Backtest
 from pipeline.lab.evaluate.parametric import load_parametric
 from pipeline.lab.evaluate.split import Split
 from pipeline.lab.teach import AUTHORS, world_history
-from tests.lab import town, workshop
+from tests.lab import forge, province, town, workshop
 
 if TYPE_CHECKING:
     from pipeline.events.alert import Alert
     from pipeline.lab.worlds.world import World
 
 CUSTOMERS, DAYS = 48, 2
+MORE = {"forge": 96, "province": 96}
+"""Customers where some of them are the attackers: fewer would not be of all kinds."""
 DAY_MS, EPOCH_MS = 86_400_000, 1_772_409_600_000
-WORLDS = {**AUTHORS, "town": town.world, "workshop": workshop.world}
+WORLDS = {**AUTHORS, "forge": forge.world, "province": province.world, "town": town.world, "workshop": workshop.world}
 authors = pytest.mark.parametrize("author", WORLDS)
 
 
 def made(author: str, seed: int) -> World:
     """A small world on the parametric source."""
-    return WORLDS[author](seed, load_parametric(), Split.TUNE, CUSTOMERS, DAYS)
+    return WORLDS[author](seed, load_parametric(), Split.TUNE, MORE.get(author, CUSTOMERS), DAYS)
 
 
 first = lru_cache(made)
@@ -63,7 +65,7 @@ def test_all_kinds_attack_and_only_attackers_are_hostile(author: str) -> None:
     """Eight kinds; no honest account has a hostile request."""
     world = first(author, 1)
     assert set(world.attackers.values()) == {kind.value for kind in Kind} - {Kind.CAMPAIGN.value}
-    assert len(world.sorts) - len(world.attackers) == CUSTOMERS
+    assert len(world.sorts) == MORE.get(author, CUSTOMERS + len(world.attackers))
     (blocks, accounts), hostile = world_history(world)
     guilty = {accounts[slot] for slot in blocks.slot[hostile > 0].tolist()}
     assert guilty

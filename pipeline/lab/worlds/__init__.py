@@ -2,5 +2,5 @@
 
 Each was written in half an hour from the wire format, the kinds of attack and the types of a source, by somebody who was forbidden to read
 anything else, and is left as it was written: what is changed to please the detector says nothing any more. `enterprise` and `exchange`
-teach (`lab.teach`); what never teaches stands among the tests (`town`, `workshop`).
+teach (`lab.teach`); what never teaches stands among the tests (`forge`, `province`, `town`, `workshop`).
 """

@@ -32,5 +32,5 @@ class Author(Protocol):
     """Makes worlds; the same arguments give the same bytes."""
 
     def __call__(self, seed: int, source: Marginals, split: Split, customers: int, days: int) -> World:
-        """A world of so many customers over so many days, its texts and rhythms from the source's half."""
+        """A world of so many customers over so many days, attackers among or beside them; texts and rhythms from the source's half."""
         ...
