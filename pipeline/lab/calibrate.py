@@ -18,7 +18,6 @@ from pipeline.features.blocks import joined, rows_of
 from pipeline.lab.backtest import Backtest
 from pipeline.lab.prior import History, count, spreads
 from pipeline.scoring.bars import Bars, standing
-from pipeline.scoring.calibration import Measure, blend, moved
 from pipeline.scoring.judge import Judge
 from pipeline.scoring.prior import PriorFile, Spread, detector_digest, prior_of, read_prior, shipped_prior, sparse
 
@@ -165,10 +164,8 @@ def _fit(calm: History, calm_days: int, shipped: Prior) -> tuple[PriorFile, bool
             found = spreads([calm])
         features |= {name: spread for name, spread in found.items() if _tells(spread)}
     counted = count([calm], shipped._replace(features=features))
-    width, bins = standing(shipped, counted[Measure.LEVEL])
-    beside = shipped.counts.copy()
-    beside[Measure.LEVEL] = moved(shipped.counts[Measure.LEVEL], bins)
-    patient, sharp, level = (sparse(_rounded(blend(*both))) for both in zip(beside, counted, strict=True))
+    here = standing(shipped, counted)
+    patient, sharp, level = (sparse(_rounded(counts)) for counts in here.counts)
     file = PriorFile(
         accounts=len(teachers),
         account_days=shipped.account_days + calm_days,
@@ -176,7 +173,7 @@ def _fit(calm: History, calm_days: int, shipped: Prior) -> tuple[PriorFile, bool
         patient=patient,
         sharp=sharp,
         level=level,
-        width=width,
+        width=here.width,
         detector=detector_digest(),
     )
     return file, kept

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from pipeline.base.errors import CodecError, NewerFormatError
-from pipeline.scoring.calibration import BINS, Grid, Measure, blend, moved, spread_of, tail_of
+from pipeline.scoring.calibration import BINS, LEVEL_GRID, Grid, Measure, blend, moved, spread_of, tail_of
 from pipeline.scoring.prior import Prior, dense, prior_of, sparse
 
 if TYPE_CHECKING:
@@ -34,23 +34,23 @@ class Rule(NamedTuple):
     Attributes:
         share: of the budget.
         lowest: neither budget nor verdict takes its bar below this, where the fleet is as wide as the prior's.
+        follows: how far its bar rises per unit by which the fleet is wider.
     """
 
     grid: Grid
     share: float
     lowest: float
+    follows: float
 
 
 _RULES = (
-    Rule(Grid(0.0, 64.0), 0.25, 4.0),  # two blocks at full surprise
-    Rule(Grid(0.0, 64.0), 0.15, 4.0),  # likewise
-    Rule(Grid(-8.0, 8.0), 0.6, -1.0),  # three to one against
+    Rule(Grid(0.0, 64.0), 0.25, 4.0, 0.0),  # two blocks at full surprise
+    Rule(Grid(0.0, 64.0), 0.15, 4.0, 0.0),  # likewise
+    Rule(LEVEL_GRID, 0.6, -1.0, 2.0),  # three to one against
 )
 """In the order of `Measure`."""
-_FOLLOWS = 2.0
-"""How far LEVEL's bar rises per unit by which the fleet is wider than the prior's."""
 _FURTHEST = (-2.0, 4.0)
-"""Where it stops to follow: no fleet makes the detector deaf."""
+"""Where a bar stops to follow: no fleet makes the detector deaf."""
 _DOUBT = 100
 """Looks that say as much about a fleet's width as the prior does."""
 
@@ -60,19 +60,23 @@ class Standing(NamedTuple):
 
     Attributes:
         width: median less lowest decile of its looks' log-odds, as far as it is known.
-        bins: by which the prior's histogram of LEVEL moves to stand where this fleet's would.
+        bins: by which each of the prior's histograms moves to stand where this fleet's would, in the order of `Measure`.
+        counts: the prior's, moved, and the fleet's own [measures, BINS].
     """
 
     width: float
-    bins: int
+    bins: list[int]
+    counts: list[NDArray[np.float64]]
 
 
-def standing(prior: Prior, looks: NDArray[np.int64]) -> Standing:
-    """How the fleet that counted these looks [BINS] stands beside the prior's."""
-    grid, n = _RULES[Measure.LEVEL].grid, int(looks.sum())
-    usual = spread_of(grid, prior.counts[Measure.LEVEL]) if prior.width is None else prior.width
-    wider = (spread_of(grid, looks) - usual) * n / (n + _DOUBT)
-    return Standing(usual + wider, round(min(max(_FOLLOWS * wider, _FURTHEST[0]), _FURTHEST[1]) / grid.width))
+def standing(prior: Prior, counted: NDArray[np.int64]) -> Standing:
+    """How the fleet that counted this [measures, BINS] stands beside the prior's."""
+    looks = counted[Measure.LEVEL]
+    n = int(looks.sum())
+    wider = (spread_of(LEVEL_GRID, looks) - prior.width) * n / (n + _DOUBT)
+    bins = [round(min(max(rule.follows * wider, _FURTHEST[0]), _FURTHEST[1]) / rule.grid.width) for rule in _RULES]
+    counts = [blend(moved(usual, by), own) for usual, by, own in zip(prior.counts, bins, counted, strict=True)]
+    return Standing(prior.width + wider, bins, counts)
 
 
 class _Packed(msgspec.Struct, array_like=True):
@@ -113,13 +117,13 @@ class Bars:
         self._bars: list[float] = []
         self._lowest: list[float] = []
         self._halvings: list[float] = []
-        for measure, rule in zip(Measure, _RULES, strict=True):
-            prior, counted = self.prior.counts[measure], self.counts[measure]
-            bins = standing(self.prior, counted).bins if measure is Measure.LEVEL else 0
-            tail = tail_of(rule.grid, blend(moved(prior, bins), counted))
-            a_day = max(int(prior.sum() + counted.sum()), 1) / days
+        _, bins, counts = standing(self.prior, self.counts)
+        seen = (self.prior.counts + self.counts).sum(axis=1).tolist()
+        for rule, by, histogram, cases in zip(_RULES, bins, counts, seen, strict=True):
+            tail = tail_of(rule.grid, histogram)
+            a_day = max(cases, 1) / days
             wanted = self.budget / 1000.0 / _DAYS_OPEN * rule.share
-            self._lowest.append(rule.lowest + bins * rule.grid.width)
+            self._lowest.append(rule.lowest + by * rule.grid.width)
             self._bars.append(max(tail.bar(wanted / a_day), self._lowest[-1]))
             self._halvings.append(math.log(2.0) * max(tail.excess, rule.grid.width))
 

@@ -49,6 +49,10 @@ class Grid(NamedTuple):
         return min(max(int((value - self.low) / self.width), 0), BINS - 1)
 
 
+LEVEL_GRID = Grid(-8.0, 8.0)
+"""Of the log-odds of LEVEL's looks."""
+
+
 class Tail(NamedTuple):
     """What a histogram says about large values.
 

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from pipeline.base.errors import SettingsError
-from pipeline.scoring.calibration import BINS, Measure
+from pipeline.scoring.calibration import BINS, LEVEL_GRID, Measure, spread_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class PriorFile(msgspec.Struct, frozen=True):
     sharp: list[int]
     level: list[int]
     width: float | None = None
-    """Width of the fleet behind it (`bars.Standing`), where `level` holds another fleet's as well."""
+    """Width of the fleet behind it (`bars.Standing`); absent: that of `level`, where no other fleet is in it."""
     detector: str = ""
     """`detector_digest` of the program that counted it; the shipped one is counted with the package and does not say."""
 
@@ -54,8 +54,8 @@ class Prior(NamedTuple):
     features: dict[str, Spread]
     account_days: int
     counts: NDArray[np.int64]  # [measures, BINS] what benign accounts reached, rows as `Measure` counts them
-    width: float | None
-    """As in the file; None: that of the counts."""
+    width: float
+    """Of the fleet behind it, see `bars.Standing`."""
 
 
 def sparse(counts: NDArray[np.int64]) -> list[int]:
@@ -75,7 +75,7 @@ def dense(pairs: list[int]) -> NDArray[np.int64]:
 
 def empty_prior() -> Prior:
     """A prior that knows nothing, to count the first one with: its bars are out of reach."""
-    return Prior({}, 0, np.zeros((len(Measure), BINS), np.int64), None)
+    return Prior({}, 0, np.zeros((len(Measure), BINS), np.int64), 0.0)
 
 
 def read_prior(data: bytes) -> Prior:
@@ -86,7 +86,8 @@ def read_prior(data: bytes) -> Prior:
     """
     found = msgspec.json.decode(data, type=PriorFile)
     counts = np.array([dense(found.patient), dense(found.sharp), dense(found.level)])
-    return Prior(found.features, found.account_days, counts, found.width)
+    width = spread_of(LEVEL_GRID, counts[Measure.LEVEL]) if found.width is None else found.width
+    return Prior(found.features, found.account_days, counts, width)
 
 
 @functools.cache
@@ -114,7 +115,7 @@ def _prior_in(data: bytes) -> Prior:
         raise SettingsError(f"detect.prior_file is not a prior: {err}", next_step=step) from None
     if found.detector != detector_digest():
         raise SettingsError("detect.prior_file was counted by another version of the detector", next_step=step)
-    if min(prior.counts.min(), prior.account_days, prior.width or 0.0) < 0 or not prior.counts.sum(axis=1).all():
+    if min(prior.counts.min(), prior.account_days, prior.width) < 0 or not prior.counts.sum(axis=1).all():
         raise SettingsError("detect.prior_file is not a prior: its counts are not those of any history", next_step=step)
     return prior
 

@@ -18,7 +18,7 @@ from pipeline.events.alert import Kind
 from pipeline.lab.calibrate import MIN_DAYS, Calibration, calibrate, write_prior
 from pipeline.lab.simulate import AttackSpec, Scenario, labels, simulate
 from pipeline.scoring.bars import standing
-from pipeline.scoring.calibration import Grid, Measure, moved, spread_of
+from pipeline.scoring.calibration import LEVEL_GRID, Measure, moved
 from pipeline.scoring.prior import PriorFile, detector_digest, prior_of, read_prior, shipped_prior
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FAR_MS = 4_000_000_000_000
-GRID = Grid(-8.0, 8.0)
 SCENARIO = Scenario(
     seed=77,
     start_ms=1_785_000_000_000,
@@ -92,18 +91,18 @@ def standing_here(fitted: Calibration) -> NDArray[np.int64]:
     """The shipped prior's counts, those of LEVEL moved as far as this history's width says."""
     shipped = shipped_prior()
     assert fitted.file.width is not None
-    wider = fitted.file.width - spread_of(GRID, shipped.counts[Measure.LEVEL])
+    wider = fitted.file.width - shipped.width
     counts = shipped.counts.copy()
-    counts[Measure.LEVEL] = moved(counts[Measure.LEVEL], round(2.0 * wider / GRID.width))
+    counts[Measure.LEVEL] = moved(counts[Measure.LEVEL], round(2.0 * wider / LEVEL_GRID.width))
     return counts
 
 
 def test_bars_do_not_follow_the_width_that_the_file_holds_already(fitted: Calibration) -> None:
     """A worker that counts what the history held stays where it starts; with the shipped prior it goes there."""
     after = read_prior(write_prior(fitted.file))
-    looks = (after.counts - standing_here(fitted))[Measure.LEVEL]
-    assert standing(shipped_prior(), looks).bins < -1, "these customers are alike"
-    assert standing(after, looks).bins >= -1, "two hundred looks leave a little doubt, here as there"
+    counted = after.counts - standing_here(fitted)
+    assert standing(shipped_prior(), counted).bins[Measure.LEVEL] < -1, "these customers are alike"
+    assert standing(after, counted).bins[Measure.LEVEL] >= -1, "two hundred looks leave a little doubt, here as there"
 
 
 def test_spreads_are_of_this_history(fitted: Calibration) -> None:
