@@ -132,7 +132,7 @@ def _attack(name: str) -> Workload:
 
 
 def _swap(what: str, meaning: str) -> Workload:
-    return Workload(f"swap.{what}", meaning, (1, 2), ordinary=200, rounds=2, swap=what)
+    return Workload(f"swap.{what}", meaning, (4, 2), ordinary=200, rounds=2, swap=what)
 
 
 _ALL: tuple[Workload, ...] = (
