@@ -35,7 +35,6 @@ from pipeline.features.row import ROW
 from pipeline.scoring.judge import Judge
 from pipeline.scoring.mind import Mind
 from pipeline.scoring.notes import Requests
-from pipeline.scoring.verdicts import rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -217,7 +216,7 @@ class Book:
         for at, record in segment.records:
             if at > before:
                 slot = self._live(record.account_id, offset)
-                rule(self._minds[slot], record)
+                self.judge.rule(self._minds[slot], record)
                 self._version[slot] = self._used_at[slot] = offset
 
     def _run_segments(self, run: _Run, take: NDArray[np.bool_], applies: NDArray[np.bool_]) -> None:

@@ -77,6 +77,12 @@ METRICS: dict[str, Metric] = {
         Metric("stillwatch_outbox_age_seconds", MetricKind.GAUGE, "Age of the oldest undelivered webhook.", ("endpoint",)),
         Metric("stillwatch_accounts", MetricKind.GAUGE, "Accounts tracked.", ("partition", "state")),
         Metric(
+            "stillwatch_bars_raised",
+            MetricKind.GAUGE,
+            "Halvings of sensitivity by which verdicts raise a partition's bars.",
+            ("partition", "baseline"),
+        ),
+        Metric(
             "stillwatch_alerts_total",
             MetricKind.COUNTER,
             "Alert revisions produced, by kind and state.",

@@ -50,6 +50,10 @@ def give(
 
     A false positive (and benign) raises that account's bar for that kind and baseline, at most eightfold, never out of reach; a true
     positive lowers it, at most to half. The others are recorded and move nothing. A later verdict on the same alert replaces this one.
+
+    The first such verdict about an account also raises the bars of its baseline a little for the other accounts of its partition;
+    account-days pay that back. So what is found in vain comes down to the alert budget, whatever your customers are like.
+
     It goes through the control topic into the frames log, so that a replay knows it, and takes effect within seconds.
     """
     settings = load_settings()

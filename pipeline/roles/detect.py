@@ -327,6 +327,8 @@ class DetectWorker:
         live, packed = book.accounts
         metrics.gauge("stillwatch_accounts", live, partition=where, state="live")
         metrics.gauge("stillwatch_accounts", packed, partition=where, state="packed")
+        for baseline, halvings in owned.book.judge.bars.raised.items():
+            metrics.gauge("stillwatch_bars_raised", halvings, partition=where, baseline=baseline.value)
         if book.watermark_ms >= 0:
             metrics.gauge("stillwatch_watermark_lag_seconds", time.time() - book.watermark_ms / 1000, partition=where)
         for kind in ("lost", "hole"):

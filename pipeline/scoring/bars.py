@@ -3,6 +3,8 @@
 Three histograms of benign life: the height of every run of each of CHANGE's two sums (from nothing until nothing is left), and the
 log-odds of every LEVEL look; and the account-days in which they happened. A bar is the height that spends its share of the budget.
 LEVEL compares an account with all others, and fleets are not alike: where calm accounts differ more than the prior's, its bar rises.
+And people have the last word: each account that they find accused in vain raises the bars that accused it, for the whole partition,
+and each account-day pays a share of that back, so that in the long run no more of them are found than the budget allows.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import msgspec
 import numpy as np
 
 from pipeline.base.errors import CodecError, NewerFormatError
+from pipeline.events.control import Baseline
 from pipeline.scoring.calibration import BINS, LEVEL_GRID, Grid, Measure, blend, moved, spread_of, tail_of
 from pipeline.scoring.prior import Prior, dense, prior_of, sparse
 
@@ -26,6 +29,12 @@ FORMAT = 3
 _DAYS_OPEN = 1.5
 """Account-days that a false alert costs: the day it opens and, every other time, the next."""
 _DAY_S = 86_400
+_STEP = 0.5
+"""Halvings of how often accounts get there, by which one accused in vain raises a bar."""
+_AT_ONCE = 2.0
+"""Halvings an epoch at most: one verdict on an incident of hundreds of accounts, or a script gone wrong, is told in time."""
+_MOST = 6.0
+"""Halvings in all at most: a sixty-fourth of the prior's sensitivity is left whatever people say."""
 
 
 class Rule(NamedTuple):
@@ -35,18 +44,20 @@ class Rule(NamedTuple):
         share: of the budget.
         lowest: neither budget nor verdict takes its bar below this, where the fleet is as wide as the prior's.
         follows: how far its bar rises per unit by which the fleet is wider.
+        baseline: what verdicts on its alerts name.
     """
 
     grid: Grid
     share: float
     lowest: float
     follows: float
+    baseline: Baseline
 
 
 _RULES = (
-    Rule(Grid(0.0, 64.0), 0.25, 4.0, 0.0),  # two blocks at full surprise
-    Rule(Grid(0.0, 64.0), 0.15, 4.0, 0.0),  # likewise
-    Rule(LEVEL_GRID, 0.6, -1.0, 2.0),  # three to one against
+    Rule(Grid(0.0, 64.0), 0.25, 4.0, 0.0, Baseline.CHANGE),  # two blocks at full surprise
+    Rule(Grid(0.0, 64.0), 0.15, 4.0, 0.0, Baseline.CHANGE),  # likewise
+    Rule(LEVEL_GRID, 0.6, -1.0, 2.0, Baseline.LEVEL),  # three to one against
 )
 """In the order of `Measure`."""
 _FURTHEST = (-2.0, 4.0)
@@ -80,7 +91,7 @@ def standing(prior: Prior, counted: NDArray[np.int64]) -> Standing:
 
 
 class _Packed(msgspec.Struct, array_like=True):
-    """Counts as sparse histograms: what is in force and what waits for the epoch's end."""
+    """Counts as sparse histograms: in force, and waiting for the epoch's end. State of before decision 0065 lacks the last two fields."""
 
     format: int
     epoch: int
@@ -89,6 +100,8 @@ class _Packed(msgspec.Struct, array_like=True):
     account_days: int
     days_waiting: int
     last_day: list[int]
+    raised: dict[Baseline, float] = {}
+    in_vain: dict[Baseline, int] = {}
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -110,6 +123,10 @@ class Bars:
         self.days_waiting = 0
         self._last_day: list[int] = []
         """Account-days that began in each of the last day's epochs."""
+        self.raised = dict.fromkeys(Baseline, 0.0)
+        """Halvings by which verdicts raise the bars of a baseline."""
+        self._in_vain = dict.fromkeys(Baseline, 0)
+        """Accounts that were found accused in vain since the epoch began."""
         self._set()
 
     def _set(self) -> None:
@@ -124,8 +141,9 @@ class Bars:
             a_day = max(cases, 1) / days
             wanted = self.budget / 1000.0 / _DAYS_OPEN * rule.share
             self._lowest.append(rule.lowest + by * rule.grid.width)
-            self._bars.append(max(tail.bar(wanted / a_day), self._lowest[-1]))
             self._halvings.append(math.log(2.0) * max(tail.excess, rule.grid.width))
+            raised = self.raised[rule.baseline] * self._halvings[-1]
+            self._bars.append(max(tail.bar(wanted / a_day), self._lowest[-1]) + raised)
 
     def bar(self, measure: Measure, halvings: float = 0.0) -> float:
         """From where a measure accuses, moved by so many halvings of how often it gets there; never below its floor."""
@@ -146,6 +164,23 @@ class Bars:
         """Count what a calm account reached: the height of a run that is over, the log-odds of a look."""
         self.waiting[measure, _RULES[measure].grid.bin_of(height)] += 1
 
+    def found_in_vain(self, baseline: Baseline, accounts: int) -> None:
+        """Count accounts of which people found that this baseline accused them in vain; negative: that they took it back."""
+        self._in_vain[baseline] += accounts
+
+    def _steer(self) -> None:
+        """Raise bars by what people found in the epoch, less what the budget allows for its account-days.
+
+        Quantile tracking (Gibbs and Candès, Adaptive conformal inference under distribution shift, NeurIPS 2021): over a long time the
+        rate of what is found comes to the allowed one, whatever the fleet is like. Silence never takes a bar below the prior's.
+        """
+        allowed = self.budget / 1000.0 / _DAYS_OPEN * self.days_waiting
+        for baseline in Baseline:
+            share = sum(rule.share for rule in _RULES if rule.baseline is baseline)
+            step = min(_STEP * (self._in_vain[baseline] - share * allowed), _AT_ONCE)
+            self.raised[baseline] = min(max(self.raised[baseline] + step, 0.0), _MOST)
+            self._in_vain[baseline] = 0
+
     def end_epoch(self, epoch: int) -> None:
         """Bring what was counted into force."""
         passed = epoch - self.epoch if self.epoch else 1
@@ -153,6 +188,7 @@ class Bars:
         fresh = [self.days_waiting, *[0] * min(passed - 1, self._epochs_a_day)]
         self._last_day = [*self._last_day, *fresh][-self._epochs_a_day :]
         self.account_days += self.days_waiting
+        self._steer()
         self.days_waiting = 0
         self.counts += self.waiting
         self.waiting[:] = 0
@@ -163,9 +199,10 @@ class Bars:
         return self.counts + self.waiting
 
     def pack(self) -> bytes:
-        """Counts in force and waiting, exact."""
-        counts = [sparse(c) for c in self.counts], [sparse(c) for c in self.waiting]
-        return _ENCODER.encode(_Packed(FORMAT, self.epoch, *counts, self.account_days, self.days_waiting, self._last_day))
+        """Counts in force and waiting, and what verdicts did, exact."""
+        in_force, waiting = ([sparse(c) for c in counts] for counts in (self.counts, self.waiting))
+        days, days_waiting, last = self.account_days, self.days_waiting, self._last_day
+        return _ENCODER.encode(_Packed(FORMAT, self.epoch, in_force, waiting, days, days_waiting, last, self.raised, self._in_vain))
 
     def unpack(self, data: bytes) -> None:
         """Continue from `pack`.
@@ -186,4 +223,6 @@ class Bars:
         self.account_days, self.days_waiting = packed.account_days, packed.days_waiting
         self.counts = np.array([dense(row) for row in packed.in_force])
         self.waiting = np.array([dense(row) for row in packed.waiting])
+        self.raised = dict.fromkeys(Baseline, 0.0) | packed.raised
+        self._in_vain = dict.fromkeys(Baseline, 0) | packed.in_vain
         self._set()

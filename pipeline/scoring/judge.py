@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from pipeline.base.settings import DetectSettings
     from pipeline.events.alert import Alert
+    from pipeline.events.control import Control
     from pipeline.features.kernel import Blocks
     from pipeline.scoring.mind import Mind
     from pipeline.scoring.prior import Prior
@@ -201,6 +202,13 @@ class Judge:
     def _learn(mind: Mind, odds: float, closed: int) -> None:
         if not _frozen(mind, closed):
             mind.models.learn(odds)
+
+    # ---- people
+
+    def rule(self, mind: Mind, record: Control) -> None:
+        """Let a decision take effect: on the bars of its account, and where alerts were in vain on everybody's."""
+        for baseline, accounts in verdicts.rule(mind, record).items():
+            self.bars.found_in_vain(baseline, accounts)
 
     # ---- time
 

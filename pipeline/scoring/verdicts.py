@@ -1,5 +1,7 @@
 """What people decided about an account, and what follows for its bars: verdicts move them, declarations excuse kinds.
 
+What follows for the bars of everybody else is counted in `scoring.bars`.
+
 Pure functions on the `rulings` of a mind (None for nearly every account). Decisions arrive in the order of the frames log, so a
 replay decides the same. Both are bounded: no number of verdicts makes the detector deaf to an account, no declaration is for ever.
 """
@@ -61,8 +63,23 @@ class Rulings(msgspec.Struct, array_like=True):
     """Kinds that would have alerted under the present excuses."""
 
 
-def rule(mind: Mind, record: Control) -> None:
-    """Let a decision take effect; the decision it replaces or revokes is gone."""
+def rule(mind: Mind, record: Control) -> dict[Baseline, int]:
+    """Let a decision take effect; the decision it replaces or revokes is gone → baselines that are now known to accuse it in vain (1).
+
+    −1: it was known, and is taken back. However often an account alerts, it is one account.
+    """
+    before = _in_vain(mind)
+    _take(mind, record)
+    after = _in_vain(mind)
+    return dict.fromkeys(after - before, 1) | dict.fromkeys(before - after, -1)
+
+
+def _in_vain(mind: Mind) -> set[Baseline]:
+    """Baselines whose alerts about the account were found harmless."""
+    return set() if mind.rulings is None else {b for ruling in mind.rulings.verdicts if ruling.weight > 0.0 for b in ruling.baselines}
+
+
+def _take(mind: Mind, record: Control) -> None:
     known = mind.rulings or Rulings([], [])
     verdicts = [ruling for ruling in known.verdicts if ruling.control_id != record.control_id]
     excuses = [excuse for excuse in known.excuses if excuse.control_id != record.control_id]

@@ -202,6 +202,7 @@ def test_a_decision_told_twice_counts_once(decisions: list[tuple[int, Control]])
         a: decode_account(zlib.decompress(data)).mind for a, (data, _, _) in again._cold.items()
     }
     assert len(once._cold) == 4
+    assert once.judge.pack() == again.judge.pack() != Book(0, 1, SETTINGS).judge.pack()
 
 
 @given(data=st.data())

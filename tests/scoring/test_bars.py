@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 
+import msgspec
 import numpy as np
 import pytest
 
 from pipeline.base.settings import DetectSettings
+from pipeline.events.control import Baseline
 from pipeline.scoring.bars import Bars
 from pipeline.scoring.calibration import Measure
 from pipeline.scoring.prior import shipped_prior
@@ -112,3 +115,74 @@ def test_verdicts_move_bars_by_halvings_down_to_their_floor() -> None:
         assert bars.bar(m, -100.0) == generous.bar(m) == generous.bar(m, -1.0)
         assert bars.bar(m, 2.0) > bars.bar(m, 1.0) > bars.bar(m)
         assert bars.bar(m, 2.0) - bars.bar(m) == pytest.approx(2.0 * (bars.bar(m, 1.0) - bars.bar(m)))
+
+
+def days_pass(bars: Bars, epoch: int, days: int) -> None:
+    """An epoch with so many account-days ends."""
+    for _ in range(days):
+        bars.teach_day()
+    bars.end_epoch(epoch)
+
+
+def test_what_people_find_in_vain_raises_the_bars_of_its_baseline_until_it_is_paid_back() -> None:
+    """At the epoch's end, within bounds; account-days bring it back to where it was, and no further down."""
+    bars = Bars(DetectSettings())
+    before = [bars.bar(m) for m in Measure]
+    bars.found_in_vain(Baseline.LEVEL, 3)
+    assert [bars.bar(m) for m in Measure] == before
+    bars.end_epoch(1)
+    assert bars.bar(Measure.LEVEL) == pytest.approx(bars.bar(Measure.LEVEL, -1.5) + 1.5 * math.log(2.0) * excess(bars))
+    assert [bars.bar(m) for m in (Measure.PATIENT, Measure.SHARP)] == before[:2]
+    bars.found_in_vain(Baseline.LEVEL, -3)
+    bars.found_in_vain(Baseline.CHANGE, 1)
+    bars.end_epoch(2)
+    assert bars.raised == {Baseline.LEVEL: 0.0, Baseline.CHANGE: 0.5}
+    for epoch in range(3, 20):
+        days_pass(bars, epoch, 1_000)
+    assert bars.raised == {Baseline.LEVEL: 0.0, Baseline.CHANGE: 0.0}
+
+
+def excess(bars: Bars) -> float:
+    """Scale of LEVEL's tail, in log-odds."""
+    return (bars.bar(Measure.LEVEL, 2.0) - bars.bar(Measure.LEVEL, 1.0)) / math.log(2.0)
+
+
+def test_no_number_of_verdicts_makes_a_fleet_deaf() -> None:
+    """Two halvings an epoch, six in all."""
+    bars = Bars(DetectSettings())
+    seen = []
+    for epoch in range(1, 6):
+        bars.found_in_vain(Baseline.CHANGE, 500)
+        bars.end_epoch(epoch)
+        seen.append(bars.raised[Baseline.CHANGE])
+    assert seen == [2.0, 4.0, 6.0, 6.0, 6.0]
+
+
+@pytest.mark.parametrize("usual", [2.0, 16.0])
+def test_what_is_found_in_vain_comes_to_the_budget(usual: float) -> None:
+    """A fleet where so many times too many honest accounts get over the bar: each halving takes half of them, people rule on all."""
+    bars = Bars(DetectSettings())
+    rng = np.random.default_rng(4)
+    allowed = 0.6 / 1000.0 / 1.5  # LEVEL's share of the budget, an alert being open one and a half days
+    found: list[int] = []
+    for epoch in range(1, 1_601):
+        found.append(int(rng.poisson(250 * usual * allowed * 0.5 ** bars.raised[Baseline.LEVEL])))
+        bars.found_in_vain(Baseline.LEVEL, found[-1])
+        days_pass(bars, epoch, 250)
+    late = sum(found[400:]) / (1_200 * 250)
+    assert 0.7 * allowed <= late <= 1.3 * allowed
+
+
+def test_state_from_before_verdicts_raised_bars_goes_on() -> None:
+    """Seven fields, as it was packed then: nothing is raised."""
+    bars = Bars(DetectSettings())
+    bars.found_in_vain(Baseline.LEVEL, 2)
+    days_pass(bars, 1, 10)
+    bars.found_in_vain(Baseline.CHANGE, 1)
+    again = Bars(DetectSettings())
+    again.unpack(bars.pack())
+    assert (again.raised, again.pack()) == (bars.raised, bars.pack())
+    older = msgspec.msgpack.decode(bars.pack())[:7]
+    again.unpack(msgspec.msgpack.encode(older))
+    assert again.raised == dict.fromkeys(Baseline, 0.0)
+    assert again.account_days == 10

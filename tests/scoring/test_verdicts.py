@@ -120,6 +120,18 @@ def test_revoked_is_as_if_never_said() -> None:
     assert mind.pack() == calm
 
 
+def test_an_account_is_found_accused_in_vain_once_and_taken_back_once() -> None:
+    """However often it alerts, and of whatever kind; a confirmed verdict says nothing of others."""
+    mind = Mind.fresh()
+    level, change = verdict(1, VerdictId.FALSE_POSITIVE, [Baseline.LEVEL]), verdict(2, VerdictId.BENIGN, BOTH, Kind.BULK_EXTRACTION)
+    assert rule(mind, level) == {Baseline.LEVEL: 1}
+    assert rule(mind, level) == {}
+    assert rule(mind, change) == {Baseline.CHANGE: 1}
+    assert rule(mind, revocation(level)) == {}
+    assert rule(mind, verdict(2, VerdictId.TRUE_POSITIVE, BOTH)) == {Baseline.CHANGE: -1, Baseline.LEVEL: -1}
+    assert rule(mind, declaration(Twin.EVALUATION)) == {}
+
+
 def test_rulings_come_back_with_the_mind() -> None:
     """Packed and unpacked they are the same; bytes of a newer program are refused."""
     mind = Mind.fresh()
