@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.base.errors import SettingsError
+from pipeline.base.settings import DetectSettings
 from pipeline.lab.evaluate import (
     JUDGE_SUITE,
     WORKLOADS,
@@ -31,6 +32,8 @@ from pipeline.lab.evaluate import (
     windows_closing,
 )
 from pipeline.lab.evaluate import windows as measure_windows
+from pipeline.lab.rehearsal import FIRST_SEED, casts, rehearse, worlds_closing
+from pipeline.lab.teach import AUTHORS, WORLD_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,6 +50,7 @@ def register(app: typer.Typer) -> None:
     evaluate.command("list")(list_)
     evaluate.command("windows")(windows)
     evaluate.command("ablate")(ablate)
+    evaluate.command("worlds")(worlds)
     app.add_typer(evaluate, name="evaluate")
 
 
@@ -195,6 +199,37 @@ def ablate(
     place = record(order, figures, outcome, datetime.now(UTC).isoformat(timespec="seconds"))
     if place is not None:
         _err.print(f"judge run recorded in {place}")
+
+
+def worlds(
+    author: Annotated[list[str] | None, typer.Option("--author", help=f"{', '.join(AUTHORS)}; repeat for several. Default: all.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help=f"Worlds of each, from seed {FIRST_SEED} on: those do not teach.")] = 3,
+    budget: Annotated[float, typer.Option("--budget", "-b", help="alert_budget to run with.")] = 1.0,
+    analyst: Annotated[float, typer.Option(min=0, help="Hours after which somebody rules on an alert, rightly.")] = 12.0,
+    data: Annotated[Path | None, typer.Option(help="Folder with the public data sets; without it the parametric generator plays.")] = None,
+    customers: Annotated[int, typer.Option(min=10, help="Of each world.")] = WORLD_SIZE[0],
+    days: Annotated[int, typer.Option(min=2, help="Of each world.")] = WORLD_SIZE[1],
+) -> None:
+    """Judge worlds that others wrote without seeing ours: half of their honest customers look alarming on purpose.
+
+    The worlds of an author are one fleet that goes on with new customers. Each is judged twice: nobody rules on alerts, and somebody
+    does, which steers the bars of the whole fleet. Seconds per world, most of them to play it.
+
+    Examples:
+      stillwatch evaluate worlds --author enterprise --seeds 2
+
+      stillwatch evaluate worlds --data DIR --seeds 6 --analyst 48
+    """
+    if budget <= 0:
+        raise SettingsError(f"--budget {budget:g}: allowed is more than 0")
+    if unknown := sorted(set(author or ()) - AUTHORS.keys()):
+        raise SettingsError(f"--author {unknown[0]}: no such author", next_step=f"there are {', '.join(AUTHORS)}")
+    settings = DetectSettings(alert_budget=budget)
+    with _progress() as tell:
+        fleets = casts(dict.fromkeys(author or AUTHORS), seeds, data, (customers, days), tell)
+    silent = {name: rehearse(fleet, settings) for name, fleet in fleets.items()}
+    ruled = {name: rehearse(fleet, settings, round(analyst * 3_600_000)) for name, fleet in fleets.items()}
+    typer.echo(worlds_closing({"nobody rules": silent, f"verdicts after {analyst:g} h": ruled}))
 
 
 def _write(out: Path, figures: dict[str, object]) -> None:

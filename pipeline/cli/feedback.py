@@ -11,7 +11,7 @@ from pipeline.cli.decisions import AsJson, By, Everything, GivingGroup, Why, now
 from pipeline.cli.reading import NOT_FOUND, USAGE, complain, reading, write_json, write_table
 from pipeline.cli.since import since_ms
 from pipeline.events.alert import Kind
-from pipeline.events.control import Action, Baseline, Verdict, VerdictId, verdict_control_id
+from pipeline.events.control import Action, Verdict, VerdictId, baselines_of, verdict_control_id
 from pipeline.ports.clickhouse import Limits
 
 if TYPE_CHECKING:
@@ -62,15 +62,16 @@ def give(
         alert = _alert(reader, alert_id)
     found = str(alert["alert_id"])
     at, name = now_ms(), who(by)
+    baselines = baselines_of(zip(alert["baselines"], alert["contributions"], strict=True))
     records = [
         Verdict(
             control_id=verdict_control_id(found), account_id=account, issued_at_ms=at, issued_by=name, note=note, alert_id=found,
-            kind=Kind(alert["kind"]), baselines=_baselines(alert), verdict_id=chosen, action=action,
+            kind=Kind(alert["kind"]), baselines=baselines, verdict_id=chosen, action=action,
         )
         for account in alert["account_ids"]
     ]  # fmt: skip
     send(settings, records)
-    effect = EFFECTS.get(chosen, "is recorded for").format(kind=alert["kind"], baselines=" and ".join(_baselines(alert)))
+    effect = EFFECTS.get(chosen, "is recorded for").format(kind=alert["kind"], baselines=" and ".join(baselines))
     typer.echo(f"{records[0].control_id}: {chosen.name.lower()} {effect} {', '.join(record.account_id for record in records)}")
 
 
@@ -125,12 +126,3 @@ def _alert(reader: Reader, alert_id: str) -> dict[str, Any]:
         complain(f"{alerts[0]['alert_id']} is about a {alerts[0]['subject_type']} and names no account whose bar could move")
         raise typer.Exit(NOT_FOUND)
     return alerts[0]
-
-
-def _baselines(alert: dict[str, Any]) -> list[Baseline]:
-    """What the alert mostly rested on: the account's own past, or others. Without an explanation: both."""
-    parts = list(zip(alert["baselines"], alert["contributions"], strict=True))
-    if not parts:
-        return [Baseline.CHANGE, Baseline.LEVEL]
-    own = sum(contribution for baseline, contribution in parts if baseline == "own")
-    return [Baseline.CHANGE if 2 * own >= sum(contribution for _, contribution in parts) else Baseline.LEVEL]

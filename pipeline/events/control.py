@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import IntEnum, StrEnum
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import msgspec
 import orjson
@@ -19,6 +19,9 @@ from pipeline.base.errors import CodecError, NewerFormatError
 from pipeline.events.alert import Kind
 from pipeline.events.identifiers import complaint, too_long
 from pipeline.events.request import Id, Millis
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CONTROL_VERSION = 1
 MAX_NOTE = 1_000
@@ -164,6 +167,18 @@ def complaint_about(record: Control) -> tuple[RejectReason, str, str] | None:
 def verdict_control_id(alert_id: str) -> str:
     """Id of the verdict on an alert: a later verdict on the same alert replaces it."""
     return _digest("verdict", alert_id)
+
+
+def baselines_of(reasons: Iterable[tuple[str, float]]) -> list[Baseline]:
+    """What an alert mostly rested on, from the baselines and contributions of its explanation: the account's own past, or others.
+
+    Without an explanation: both.
+    """
+    parts = list(reasons)
+    if not parts:
+        return [Baseline.CHANGE, Baseline.LEVEL]
+    own = sum(contribution for baseline, contribution in parts if baseline == "own")
+    return [Baseline.CHANGE if 2 * own >= sum(contribution for _, contribution in parts) else Baseline.LEVEL]
 
 
 def declaration_control_id(account_id: str, twin: Twin) -> str:

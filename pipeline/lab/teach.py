@@ -57,7 +57,8 @@ AUTHORS: dict[str, Author] = {"enterprise": enterprise.world, "exchange": exchan
 """Worlds by other hands, see `lab.worlds`."""
 WORLDS = (6, 4)
 """Worlds of each author that teach, per source: on the source as it is, and on sources drawn from it."""
-_CUSTOMERS, _DAYS = 90, 12
+WORLD_SIZE = (90, 12)
+"""Customers and days of one."""
 COUNTED = ("standard", "teaching.foreign")
 """What the bars are counted on, equally many of each: populations that do not teach."""
 _SAID = 0.1
@@ -131,12 +132,12 @@ def lesson(data: Path | None, name: str, number: int) -> Lesson:
     return examples(blocks, hostile, np.array(kinds), number)
 
 
-def world_of(data: Path | None, author: str, seed: int, *, drawn: bool = False) -> World:
-    """An author's world on the source as it is, or on one drawn from it."""
+def world_of(data: Path | None, author: str, seed: int, *, drawn: bool = False, size: tuple[int, int] = WORLD_SIZE) -> World:
+    """An author's world of that size on the source as it is, or on one drawn from it."""
     source = marginals_of(data)
     if drawn:
         source = draw_source(Dice(generator(77, seed)), source)
-    return AUTHORS[author](seed, source, Split.TUNE, _CUSTOMERS, _DAYS)
+    return AUTHORS[author](seed, source, Split.TUNE, *size)
 
 
 def world_lesson(data: Path | None, author: str, number: int) -> Lesson:

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections import deque
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from pipeline.base.errors import SettingsError
 from pipeline.base.settings import DetectSettings, IngestSettings, Settings
+from pipeline.cli.evaluate import register
 from pipeline.events.alert import Kind
-from pipeline.events.control import Baseline, Verdict, VerdictId, verdict_control_id
 from pipeline.intake.batch import read_batch
 from pipeline.intake.validate import Limits, Rejection
 from pipeline.lab.backtest import Backtest
 from pipeline.lab.evaluate.parametric import load_parametric
 from pipeline.lab.evaluate.split import Split
+from pipeline.lab.rehearsal import cast, rehearse
 from pipeline.lab.teach import AUTHORS, world_history
-from pipeline.scoring.judge import Judge
-from pipeline.scoring.mind import Mind
 from tests.lab import forge, province, town, workshop
 
 if TYPE_CHECKING:
     from pipeline.events.alert import Alert
-    from pipeline.lab.prior import History
     from pipeline.lab.worlds.world import World
 
 CUSTOMERS, DAYS = 48, 2
@@ -97,47 +97,29 @@ def test_a_world_that_never_taught_has_most_attackers_found_and_few_customers_ac
 
 
 def test_an_analyst_who_rules_on_every_alert_reads_fewer_in_vain() -> None:
-    """A world that never taught, where the budget is overspent; the verdict on each first alert comes twelve hours after it.
+    """A world that never taught, where the budget is overspent; verdicts come twelve hours after an alert.
 
     Eight days are short: most customers are there from the first day on (docs/evaluation.md has longer ones).
     """
-    world = town.world(7, load_parametric(), Split.JUDGE, 120, 8)
-    played, _ = world_history(world)
-    silent, silent_found = _accused(world, played, rules=False)
-    ruled, found = _accused(world, played, rules=True)
-    assert silent >= 10, "nothing to be seen here"
-    assert ruled <= 0.8 * silent
-    assert found >= 0.75 * silent_found
+    fleet = [cast(town.world(7, load_parametric(), Split.JUDGE, 120, 8))]
+    (silent,), (ruled,) = rehearse(fleet, DetectSettings()), rehearse(fleet, DetectSettings(), DAY_MS // 2)
+    assert silent.accused >= 10, "nothing to be seen here"
+    assert ruled.accused <= 0.8 * silent.accused
+    assert ruled.found >= 0.75 * silent.found
+    assert ruled._replace(accused=0, found=0) == silent._replace(accused=0, found=0)
 
 
-def _accused(world: World, played: History, *, rules: bool) -> tuple[int, int]:
-    """Honest accounts and attackers that alert."""
-    settings = DetectSettings()
-    judge = Judge(settings)
-    blocks, accounts = played
-    minds = [Mind.fresh() for _ in accounts]
-    prepared = judge.prepare(blocks, 0, len(blocks.slot))
-    waiting: deque[tuple[int, int, Verdict]] = deque()
-    alerted: set[str] = set()
-    for k, slot in enumerate(blocks.slot.tolist()):
-        now, account = int(blocks.closed_ms[k]), accounts[slot]
-        while rules and waiting and waiting[0][0] <= now:
-            _, ruled, verdict = waiting.popleft()
-            judge.rule(minds[ruled], verdict)
-        epoch = now // (settings.epoch_s * 1_000)
-        if epoch > judge.bars.epoch:
-            judge.end_epoch(epoch)
-        for alert in judge.decide(prepared, k, blocks, minds[slot], account):
-            if alert.subject_type == "account" and account not in alerted:
-                alerted.add(account)
-                waiting.append((now + DAY_MS // 2, slot, _verdict(alert, harmless=account not in world.attackers)))
-    return len(alerted - set(world.attackers)), len(alerted & set(world.attackers))
-
-
-def _verdict(alert: Alert, *, harmless: bool) -> Verdict:
-    baselines = sorted({Baseline.CHANGE if e.baseline == "own" else Baseline.LEVEL for e in alert.explanation[:1]})
-    return Verdict(
-        control_id=verdict_control_id(alert.alert_id), account_id=alert.subject_id, issued_at_ms=alert.raised_at_ms, issued_by="ann",
-        alert_id=alert.alert_id, kind=alert.kind, baselines=baselines,
-        verdict_id=VerdictId.FALSE_POSITIVE if harmless else VerdictId.TRUE_POSITIVE,
-    )  # fmt: skip
+def test_the_command_shows_every_fleet_with_and_without_verdicts() -> None:
+    """Two small worlds of one author in a table; an author who is none is told who there are."""
+    app = typer.Typer()
+    register(app)
+    arguments = ["evaluate", "worlds", "--author", "enterprise", "--seeds", "2", "--customers", "12", "--days", "3"]
+    shown = CliRunner().invoke(app, arguments)
+    assert shown.exit_code == 0, shown.output
+    silent, ruled = (line.split() for line in shown.stdout.splitlines()[1:])
+    assert silent[:3] == ["enterprise", "nobody", "rules"]
+    assert ruled[:5] == ["enterprise", "verdicts", "after", "12", "h"]
+    assert silent[-4] == ruled[-4], "account-days"
+    wrong = CliRunner().invoke(app, ["evaluate", "worlds", "--author", "nobody"])
+    assert isinstance(wrong.exception, SettingsError)
+    assert "enterprise" in wrong.exception.next_step

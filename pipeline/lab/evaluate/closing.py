@@ -19,7 +19,7 @@ def _workload(name: str, found: dict[str, Any]) -> str:
     rows = [_line(detector, d["false"] or {}, d["recall"] or {}) for detector, d in found["detectors"].items()]
     head = ("detector", "false/1000 days (95 %)", "days", "recall ≥150", "50–150", "<50", "delay s≥.5", "kind")
     counts = f"{found['shards']} populations, {found['events']:,} requests, {found['benign_account_days']:,} benign account-days"
-    parts = [f"{name}: {counts}", _aligned(head, rows)]
+    parts = [f"{name}: {counts}", aligned(head, rows)]
     if p := found["probe"]:
         top = ", ".join(f"{n} {v}" for n, v in list(p["single"].items())[:3])
         verdict = {True: "passed", False: "FAILED", None: "undecided, too few accounts"}[p["passed"]]
@@ -59,7 +59,7 @@ def ablation_closing(found: dict[str, Any]) -> str:
                 ]
             )
         counts = f"{w['shards']} populations, {w['account_days']:,} benign account-days, {w['attacks']} attacks"
-        parts.append(f"\n{name}: {counts}\n{_aligned(head, rows)}")
+        parts.append(f"\n{name}: {counts}\n{aligned(head, rows)}")
     return "\n".join(parts)
 
 
@@ -79,11 +79,12 @@ def windows_closing(found: dict[str, Any]) -> str:
             [n, _num(s["fpr"]), f"{_num(s['worst_fpr'])} {s['worst_group']}", *map(_num, s["tpr"].values())]
             for n, s in table["statistics"].items()
         ]
-        lines.append(f"\nwindows of {size} prompts\n" + _aligned(("statistic", "FPR", "worst group", *(f"TPR {s}" for s in shares)), rows))
+        lines.append(f"\nwindows of {size} prompts\n" + aligned(("statistic", "FPR", "worst group", *(f"TPR {s}" for s in shares)), rows))
     return "\n".join(lines)
 
 
-def _aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of plain text: the first column to the left, the others to the right."""
     lines = [list(head), *(list(r) for r in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
 
