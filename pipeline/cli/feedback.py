@@ -54,7 +54,8 @@ def give(
     The first such verdict about an account also raises the bars of its baseline a little for the other accounts of its partition;
     account-days pay that back. So what is found in vain comes down to the alert budget, whatever your customers are like.
 
-    It goes through the control topic into the frames log, so that a replay knows it, and takes effect within seconds.
+    It goes through the control topic into the frames log, so that a replay knows it, and takes effect on its account within seconds,
+    on the others when the epoch ends (`detect.epoch_s`).
     """
     settings = load_settings()
     chosen = _verdict(verdict)

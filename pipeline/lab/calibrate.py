@@ -120,7 +120,7 @@ def calibrate(settings: Settings, read: Callable[[str], Iterable[bytes]], receiv
         )
     everyone = recorder.history(set())
     calm = recorder.history(set(left_out))
-    calm_days = _account_days(calm)
+    calm_days = calm.account_days
     if calm_days < MIN_DAYS:
         raise SettingsError(
             f"{calm_days:,} account-days of accounts that do not alert, {MIN_DAYS} are needed", next_step="give a longer history"
@@ -129,7 +129,7 @@ def calibrate(settings: Settings, read: Callable[[str], Iterable[bytes]], receiv
     fitted = read_prior(write_prior(file))
     after = _run(settings, Judge(settings.detect, fitted), read("judging with the refitted prior"), received_at_ms)
     days = len(np.unique(everyone.blocks.closed_ms // DAY_MS))
-    active = _account_days(everyone) / days
+    active = everyone.account_days / days
     return Calibration(
         file=file,
         before=before,
@@ -147,11 +147,6 @@ def calibrate(settings: Settings, read: Callable[[str], Iterable[bytes]], receiv
 def write_prior(file: PriorFile) -> bytes:
     """Bytes of a prior file, one number or so a line, so that two of them diff."""
     return msgspec.json.format(msgspec.json.encode(file), indent=0) + b"\n"
-
-
-def _account_days(history: History) -> int:
-    """Account-days with a closed block."""
-    return len(np.unique(history.blocks.slot * np.int64(1_000_000) + history.blocks.closed_ms // DAY_MS))
 
 
 def _fit(calm: History, calm_days: int, shipped: Prior) -> tuple[PriorFile, bool]:

@@ -45,6 +45,11 @@ class History(NamedTuple):
     blocks: Blocks
     accounts: list[str]
 
+    @property
+    def account_days(self) -> int:
+        """UTC days on which an account closed a block, of all accounts."""
+        return len(np.unique(self.blocks.slot * np.int64(1_000_000) + self.blocks.closed_ms // _DAY_MS))
+
 
 class Player:
     """Feeds events to the feature kernel as a book does: the clock closes open blocks at each event-hour's end."""
@@ -146,7 +151,7 @@ def fit(histories: list[History], taught: Taught) -> PriorFile:
     reached = count(histories, empty_prior()._replace(features=features), taught)
     return PriorFile(
         accounts=sum(len(np.unique(blocks.slot)) for blocks, _ in histories),
-        account_days=sum(len(np.unique(blocks.slot * np.int64(1_000_000) + blocks.closed_ms // _DAY_MS)) for blocks, _ in histories),
+        account_days=sum(history.account_days for history in histories),
         features=features,
         patient=sparse(reached[Measure.PATIENT]),
         sharp=sparse(reached[Measure.SHARP]),

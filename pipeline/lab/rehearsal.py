@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipeline.events.control import Verdict, VerdictId, baselines_of, verdict_control_id
+from pipeline.features.blocks import rows_of
 from pipeline.lab.evaluate.closing import aligned
+from pipeline.lab.evaluate.summary import BANDS
+from pipeline.lab.prior import History
 from pipeline.lab.teach import world_history, world_of
 from pipeline.scoring.judge import Judge
 from pipeline.scoring.mind import Mind
@@ -27,14 +30,12 @@ if TYPE_CHECKING:
 
     from pipeline.base.settings import DetectSettings
     from pipeline.events.alert import Alert
-    from pipeline.lab.prior import History
     from pipeline.lab.worlds.world import World
 
 FIRST_SEED = 101
 """Seeds from here on do not teach."""
-_DAY_MS = 86_400_000
-_STRONG = 150.0
-"""n·s² from which an attack counts: requests times the square of their share of the account's."""
+_BAND = "n·s² ≥ 150"
+"""Attacks that count: by requests times the square of their share of the account's."""
 
 
 class Cast(NamedTuple):
@@ -119,10 +120,9 @@ def _judge(world: Cast, judge: Judge, epoch_ms: int, rules_after_ms: int | None)
             alerted[slot] |= not attacker[slot] or first[slot] <= k <= last[slot]
             if rules_after_ms is not None and alert.state == "opened":
                 to_rule.append((now + rules_after_ms, slot, alert))
-    honest = ~attacker[blocks.slot]
-    days = len(np.unique(blocks.slot[honest] * np.int64(1_000_000) + blocks.closed_ms[honest] // _DAY_MS))
-    strong = attacker & (_strength(world, first, last) >= _STRONG)
-    return Score(days, int((alerted & ~attacker).sum()), int(strong.sum()), int((alerted & strong).sum()))
+    honest = History(rows_of(blocks, ~attacker[blocks.slot]), accounts)
+    strong = attacker & (_strength(world, first, last) >= BANDS[_BAND][0])
+    return Score(honest.account_days, int((alerted & ~attacker).sum()), int(strong.sum()), int((alerted & strong).sum()))
 
 
 def _attacked(world: Cast) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -155,11 +155,9 @@ def _verdict(alert: Alert, *, harmless: bool) -> Verdict:
 
 def worlds_closing(fleets: dict[str, dict[str, list[Score]]]) -> str:
     """Scores by who rules and by author → text."""
-    head = ("author", "", "account-days", "accused/1000 days", "last world", "found n·s² ≥ 150")
-    rows = [
-        (author, who, *_told(scores)) for author in next(iter(fleets.values())) for who, of in fleets.items() for scores in [of[author]]
-    ]
-    return aligned(head, rows)
+    head = ("author", "", "account-days", "accused/1000 days", "last world", f"found {_BAND}")
+    authors = next(iter(fleets.values()))
+    return aligned(head, [(author, who, *_told(of[author])) for author in authors for who, of in fleets.items()])
 
 
 def _told(scores: list[Score]) -> tuple[str, str, str, str]:

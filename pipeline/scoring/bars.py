@@ -139,7 +139,7 @@ class Bars:
         for rule, by, histogram, cases in zip(_RULES, bins, counts, seen, strict=True):
             tail = tail_of(rule.grid, histogram)
             a_day = max(cases, 1) / days
-            wanted = self.budget / 1000.0 / _DAYS_OPEN * rule.share
+            wanted = self._false_a_day * rule.share
             self._lowest.append(rule.lowest + by * rule.grid.width)
             self._halvings.append(math.log(2.0) * max(tail.excess, rule.grid.width))
             raised = self.raised[rule.baseline] * self._halvings[-1]
@@ -155,6 +155,11 @@ class Bars:
         active = self._partitions * sum(self._last_day)
         allowed = 1000.0 * self._settings.false_alerts_per_day / active if active else self._settings.alert_budget
         return min(self._settings.alert_budget, allowed)
+
+    @property
+    def _false_a_day(self) -> float:
+        """Accounts that may be accused in vain per account-day."""
+        return self.budget / 1000.0 / _DAYS_OPEN
 
     def teach_day(self) -> None:
         """Count an account-day that begins."""
@@ -174,7 +179,7 @@ class Bars:
         Quantile tracking (Gibbs and Candès, Adaptive conformal inference under distribution shift, NeurIPS 2021): over a long time the
         rate of what is found comes to the allowed one, whatever the fleet is like. Silence never takes a bar below the prior's.
         """
-        allowed = self.budget / 1000.0 / _DAYS_OPEN * self.days_waiting
+        allowed = self._false_a_day * self.days_waiting
         for baseline in Baseline:
             share = sum(rule.share for rule in _RULES if rule.baseline is baseline)
             step = min(_STEP * (self._in_vain[baseline] - share * allowed), _AT_ONCE)
