@@ -28,8 +28,8 @@ from pipeline.accounts.rollups import Rollups
 from pipeline.accounts.watermark import Watermarks
 from pipeline.base.errors import CodecError, LineageError, StillwatchError
 from pipeline.base.hashing import HASH_NAME
+from pipeline.base.times import HOUR_MS
 from pipeline.events.control import decode_segment
-from pipeline.events.outputs import HOUR_MS
 from pipeline.features.kernel import DAY_HOURS, MIN_BLOCK, apply_events, close_open, new_blocks
 from pipeline.features.row import ROW
 from pipeline.scoring.judge import Judge

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.base.jit import kernel
-from pipeline.events.outputs import HOUR_MS, Rollup
+from pipeline.base.times import HOUR_MS
+from pipeline.events.outputs import Rollup
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,11 +14,12 @@ import msgspec
 import numpy as np
 
 from pipeline.base.jit import kernel
+from pipeline.base.times import HOUR_MS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MAX_SKEW_MS = 6 * 3_600_000
+MAX_SKEW_MS = 6 * HOUR_MS
 CREEP_MS = 60_000
 SETTLE = 8
 """Events of a new source before it has a watermark; the first is their minimum."""

@@ -48,7 +48,7 @@ def calibrate(
     if not out.parent.is_dir():
         raise SettingsError(f"--out {out}: no folder {out.parent}")
     from pipeline.lab import calibrate as lab  # noqa: PLC0415 - River and the kernels: seconds that no other verb should pay
-    from pipeline.scoring.prior import prior_of  # noqa: PLC0415 - as above
+    from pipeline.scoring.prior import prior_of, write_prior  # noqa: PLC0415 - as above
 
     with ExitStack() as stack:
         source = _twice(events, stack)
@@ -58,7 +58,7 @@ def calibrate(
             return counted(lines(source, stack), progress, progress.add_task(what, total=None))
 
         found = lab.calibrate(settings, read, time.time_ns() // 1_000_000)
-    out.write_bytes(lab.write_prior(found.file))
+    out.write_bytes(write_prior(found.file))
     report = _report(found, prior_of(settings.detect).features)
     if as_json:
         typer.echo(orjson.dumps({**report, "file": str(out)}).decode())

@@ -13,8 +13,9 @@ import typer
 from typer.core import TyperGroup
 
 from pipeline.base.errors import DependencyError, SettingsError
+from pipeline.base.times import DAY_MS
 from pipeline.cli.reading import NOT_FOUND, USAGE, complain, reading
-from pipeline.events.control import DAY_MS, MAX_NOTE, Revocation, complaint_about, decode_control, encode_control
+from pipeline.events.control import MAX_NOTE, Revocation, complaint_about, decode_control, encode_control
 from pipeline.ports.kafka import KafkaBroker
 
 if TYPE_CHECKING:

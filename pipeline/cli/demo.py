@@ -17,6 +17,7 @@ from rich.console import Console
 
 from pipeline.base.errors import SettingsError
 from pipeline.base.settings import SETTINGS_FILE_ENV
+from pipeline.base.times import DAY_MS
 from pipeline.devstack.demo import demo_stack, new_secret
 from pipeline.devstack.drive import Drive
 from pipeline.devstack.live import View, short, span, when
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 FAULTS = Faults(duplicates=0.004, late=0.002, rekeyed=0.01, conflicts=0.0005, bad=0.001)
 """What goes wrong on the way to any broker: gateways retry, records come late, somebody sends rubbish."""
 SHOWN_WRONG = 10
-DAY_MS = 86_400_000
 KINDS_SQL = "SELECT kind, count() FROM alerts_latest GROUP BY kind"
 
 

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from pipeline.base.errors import SettingsError, StillwatchError
 from pipeline.base.settings import DetectSettings, load_settings
+from pipeline.base.times import DAY_MS
 from pipeline.cli.frames import frames_topic, stored_frames
 from pipeline.cli.reading import complain, write_table
 from pipeline.cli.since import since_ms
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from pipeline.base.settings import Settings
     from pipeline.lab.shadow import Raised, Shadow
 
-DAY_MS = 86_400_000
 SHOWN = 20
 STORED_SQL = """
 SELECT kind, toUnixTimestamp64Milli(raised_at) AS raised_at_ms

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pipeline.base.errors import SettingsError
 from pipeline.base.settings import load_settings
+from pipeline.base.times import DAY_MS
 from pipeline.lab.simulate import (
     ATTACK_KINDS,
     Faults,
@@ -33,7 +34,6 @@ from pipeline.ports.kafka import KafkaProducer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_DAY_MS = 86_400_000
 _PROGRESS_EVERY = 2_000
 
 _err = Console(stderr=True, highlight=False)
@@ -108,7 +108,7 @@ def simulate(
     end_ms = _parse_time(end)
     scenario = Scenario(
         seed=secrets.randbits(32) if seed is None else seed,
-        start_ms=end_ms - int(days * _DAY_MS),
+        start_ms=end_ms - int(days * DAY_MS),
         days=days,
         accounts=accounts,
         requests_per_account_day=events_per_day,

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 
 import typer
 
+from pipeline.base.times import DAY_MS, HOUR_MS
+
 _AGO = re.compile(r"(\d{1,6})\s*([mhd])")
-_UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_UNIT_MS = {"m": 60_000, "h": HOUR_MS, "d": DAY_MS}
 
 
 def since_ms(text: str, now_ms: int | None = None) -> int:

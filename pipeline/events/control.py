@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from pipeline.base.catalogue import RejectReason
 from pipeline.base.errors import CodecError, NewerFormatError
+from pipeline.base.times import DAY_MS
 from pipeline.events.alert import Kind
 from pipeline.events.identifiers import complaint, too_long
 from pipeline.events.request import Id, Millis
@@ -27,7 +28,6 @@ CONTROL_VERSION = 1
 MAX_NOTE = 1_000
 MAX_DAYS = 366
 """A declaration ends at most so many days after it was made: nobody is excused for good."""
-DAY_MS = 86_400_000
 
 ControlId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import msgspec
 import orjson
 
-HOUR_MS = 3_600_000
-
 
 class Rollup(msgspec.Struct, frozen=True, kw_only=True):
     """One account's hour, as far as one arrival epoch saw it (topic `stillwatch.rollups`, table `account_rollups`).

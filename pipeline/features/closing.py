@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.base.jit import inline
+from pipeline.base.times import DAY_MS, HOUR_MS
 from pipeline.features import layout as at
 from pipeline.features.counting import bits, distinct, ratio, repeats, sd
 from pipeline.features.drift import SETTLED, learn_scatter, move_means, move_recent, write_shifts
@@ -57,7 +58,7 @@ def _write_volume(row: Row, v: NDArray[np.float64]) -> None:
     v[at.REQUESTS_WEEK] = math.log1p(row.decayed[0, 1])
     v[at.TOKENS_WEEK] = math.log1p(row.decayed[1, 1])
     span = float(row.block_last_ms - row.block_opened_ms) if row.block_last_ms > row.block_opened_ms else 0.0
-    v[at.BLOCK_RATE] = math.log(n * 3_600_000.0 / (span + 1_000.0))
+    v[at.BLOCK_RATE] = math.log(n * HOUR_MS / (span + 1_000.0))
     v[at.ACTIVE_DAY] = float(bits(row.hours_seen & np.uint64(0xFFFFFF)))
     v[at.ACTIVE_64H] = float(bits(row.hours_seen))
     v[at.GAP_SD] = sd(s[at.S_GAP_LOG], s[at.S_GAP_LOG2], float(c[at.C_GAPS]))
@@ -146,7 +147,7 @@ def _write_friction(row: Row, v: NDArray[np.float64]) -> None:
     v[at.FAILOVER_SHARE] = ratio(float(row.block_failovers), float(row.block_origins))
     close_seen(row, v)
     born = row.created_ms if row.created_ms > 0 else row.first_ms
-    v[at.AGE_DAYS] = math.log1p(max(float(row.block_last_ms - born) / 86_400_000.0, 0.0))
+    v[at.AGE_DAYS] = math.log1p(max(float(row.block_last_ms - born) / DAY_MS, 0.0))
 
 
 @inline
@@ -208,7 +209,7 @@ def _write_life(row: Row, v: NDArray[np.float64]) -> None:
     ls = row.life_sums
     lc = row.life_counts
     total = float(row.requests)
-    age = float(row.last_ms - row.created_ms) / 86_400_000.0
+    age = float(row.last_ms - row.created_ms) / DAY_MS
     if row.created_ms > 0 and age >= 0.0:
         v[at.LIFE_PACE] = math.log(total / (age + _NEWBORN_DAYS))
         v[at.LIFE_TOKEN_PACE] = math.log1p(float(row.input_tokens + row.output_tokens) / (age + _NEWBORN_DAYS))
@@ -229,7 +230,7 @@ def _write_life(row: Row, v: NDArray[np.float64]) -> None:
     v[at.LIFE_REFUSED_SHARE] = lc[at.C_REFUSED] / total
     v[at.LIFE_LISTS_SHARE] = lc[at.C_LISTS] / total
     v[at.LIFE_GAP_SD] = sd(ls[at.S_GAP_LOG], ls[at.S_GAP_LOG2], float(lc[at.C_GAPS]))
-    span_hours = float(row.last_ms // at.HOUR_MS - row.first_ms // at.HOUR_MS) + 1.0
+    span_hours = float(row.last_ms // HOUR_MS - row.first_ms // HOUR_MS) + 1.0
     v[at.LIFE_ACTIVE_SHARE] = float(row.active_hours) / max(span_hours, 1.0)
     v[at.LIFE_HOURLY_REQUESTS] = math.log(total / float(row.active_hours))
     v[at.LIFE_HOURLY_TOKENS] = math.log1p(float(row.input_tokens + row.output_tokens) / float(row.active_hours))

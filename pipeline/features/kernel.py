@@ -13,11 +13,12 @@ import numpy as np
 
 from pipeline.base.hashing import hash_text
 from pipeline.base.jit import inline, kernel
+from pipeline.base.times import DAY_MS, HOUR_MS
 from pipeline.features import layout as at
 from pipeline.features.blocks import Blocks, new_blocks
 from pipeline.features.closing import close_block
 from pipeline.features.counting import mark, popular
-from pipeline.features.layout import DAY_HOURS, HOUR_MS
+from pipeline.features.layout import DAY_HOURS
 from pipeline.features.mixing import script_bucket
 from pipeline.features.origins import add_origin, network_name
 from pipeline.features.seen import next_day, unseen
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     from pipeline.events.frame import Columns
     from pipeline.features.row import Row
 
-__all__ = ["DAY_HOURS", "HOUR_MS", "MIN_BLOCK", "Blocks", "apply_events", "close_open", "new_blocks"]
+__all__ = ["DAY_HOURS", "MIN_BLOCK", "Blocks", "apply_events", "close_open", "new_blocks"]
 
 MIN_BLOCK = 5
 """Requests below which an hour's end leaves the block open, until the day's end."""
-_HALF_DAY = math.log(2.0) / 86_400_000.0
+_HALF_DAY = math.log(2.0) / DAY_MS
 _HALF_WEEK = _HALF_DAY / 7.0
 _LIST_MODELS = np.uint64(hash_text("list_models"))
 _REFUSAL = np.uint64(hash_text("refusal"))

@@ -43,7 +43,6 @@ USUAL_COLUMNS = np.array([
 ])  # fmt: skip
 WIDTH = 126
 
-HOUR_MS = 3_600_000
 DAY_HOURS = 24
 SKETCH_UNIT = 128.0
 """Length of a unit sketch inside a block's sum (int16: no overflow up to 255 prompts)."""

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from pipeline.base.catalogue import RejectReason
+from pipeline.base.times import HOUR_MS
 from pipeline.events.identifiers import ID_FIELDS, all_fine, complaint, too_long
 from pipeline.events.request import REQUEST_VERSION, PromptPrint, RequestEvent
 from pipeline.intake.scan import repeated_key, scan
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from pipeline.base.settings import IngestSettings
 
-HOUR_MS = 3_600_000
 TIME_FIELDS = ("occurred_at_ms", "account_created_at_ms")
 ALLOWED_FIELDS = (
     *ID_FIELDS, *TIME_FIELDS, "schema_version", "status", "account_created_at_ms", "input_tokens", "output_tokens", "reasoning_tokens",

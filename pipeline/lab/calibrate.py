@@ -7,19 +7,18 @@ What is left out is put back from the shipped prior: a tail may grow by what is 
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 import numpy as np
 
 from pipeline.base.errors import SettingsError
+from pipeline.base.times import DAY_MS
 from pipeline.features.blocks import joined, rows_of
 from pipeline.lab.backtest import Backtest
 from pipeline.lab.prior import History, count, spreads
 from pipeline.scoring.bars import Bars, standing
 from pipeline.scoring.judge import Judge
-from pipeline.scoring.prior import PriorFile, Spread, detector_digest, prior_of, read_prior, shipped_prior, sparse
+from pipeline.scoring.prior import PriorFile, Spread, detector_digest, prior_of, read_prior, shipped_prior, sparse, write_prior
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from pipeline.scoring.mind import Mind
     from pipeline.scoring.prior import Prior
 
-DAY_MS = 86_400_000
 MIN_ACCOUNTS = 30
 """Calm accounts below which spreads stay as they are: the 5 % and 95 % points of twenty accounts are two accounts."""
 MIN_BLOCKS, MIN_LONG = 10, 10
@@ -144,20 +142,12 @@ def calibrate(settings: Settings, read: Callable[[str], Iterable[bytes]], receiv
     )
 
 
-def write_prior(file: PriorFile) -> bytes:
-    """Bytes of a prior file, one number or so a line, so that two of them diff."""
-    return msgspec.json.format(msgspec.json.encode(file), indent=0) + b"\n"
-
-
 def _fit(calm: History, calm_days: int, shipped: Prior) -> tuple[PriorFile, bool]:
     teachers = np.unique(calm.blocks.slot, return_counts=True)[1]
     kept = len(teachers) < MIN_ACCOUNTS or int((teachers >= MIN_BLOCKS).sum()) < MIN_LONG
     features = dict(shipped.features)
     if not kept:
-        with warnings.catch_warnings():  # numpy warns where a field is absent from an account or from all of them
-            warnings.filterwarnings("ignore", r"All-NaN slice|Mean of empty slice|Degrees of freedom", RuntimeWarning)
-            found = spreads([calm])
-        features |= {name: spread for name, spread in found.items() if _tells(spread)}
+        features |= {name: spread for name, spread in spreads([calm]).items() if _tells(spread)}
     counted = count([calm], shipped._replace(features=features))
     here = standing(shipped, counted)
     patient, sharp, level = (sparse(_rounded(counts)) for counts in here.counts)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from pipeline.base.errors import SettingsError
+from pipeline.base.times import HOUR_MS
 from pipeline.events.alert import CANARY_PREFIX
 from pipeline.lab.simulate.phrases import ELICITATION
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 REQUESTS = 400
 """Enough for the looks at 50, 100, 200 and 400 requests."""
 SPACING_MS = 1_500
-AGE_MS = 3_600_000
+AGE_MS = HOUR_MS
 """It signed up an hour ago."""
 FLUSH_S = 30.0
 POLL_S = 0.25

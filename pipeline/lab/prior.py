@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipeline.base.settings import DetectSettings, IngestSettings
+from pipeline.base.times import DAY_MS, HOUR_MS
 from pipeline.features.blocks import Blocks, joined, rows_of
 from pipeline.features.catalogue import FEATURES
-from pipeline.features.kernel import HOUR_MS, apply_events, close_open, new_blocks
+from pipeline.features.kernel import apply_events, close_open, new_blocks
 from pipeline.features.row import ROW
 from pipeline.intake.batch import read_batch
 from pipeline.intake.columns import build
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 _BATCH = 4_000
 _MIN_BLOCKS = 10
-_DAY_MS = 86_400_000
 
 
 class History(NamedTuple):
@@ -48,7 +48,7 @@ class History(NamedTuple):
     @property
     def account_days(self) -> int:
         """UTC days on which an account closed a block, of all accounts."""
-        return len(np.unique(self.blocks.slot * np.int64(1_000_000) + self.blocks.closed_ms // _DAY_MS))
+        return len(np.unique(self.blocks.slot * np.int64(1_000_000) + self.blocks.closed_ms // DAY_MS))
 
 
 class Player:
@@ -105,26 +105,28 @@ def play(raws: Iterable[bytes], accounts: int, block_requests: int) -> tuple[His
 
 def spreads(histories: list[History]) -> dict[str, Spread]:
     """Every feature's usual deviation within an account, and where accounts lie."""
-    medians, within = [], []
-    width = len(FEATURES)
-    for blocks, accounts in histories:
-        order = np.argsort(blocks.slot, kind="stable")
-        order = order[blocks.requests[order] >= MIN_REQUESTS]
-        edges = np.searchsorted(blocks.slot[order], np.arange(len(accounts) + 1))
-        for lo, hi in pairwise(edges.tolist()):
-            if hi == lo:
-                continue
-            mine = blocks.vector[order[lo:hi], :width]
-            medians.append(np.nanmedian(mine, axis=0))
-            if hi - lo >= _MIN_BLOCKS:
-                within.append(np.nanvar(mine, axis=0))
-    middle = np.array(medians)
-    deviation = np.sqrt(np.nanmean(np.array(within), axis=0))
-    return {
-        feature.name: Spread(*(float(f"{x:.5g}") for x in (deviation[i], *np.nanquantile(middle[:, i], (0.05, 0.95)))))
-        for i, feature in enumerate(FEATURES)
-        if not np.isnan(middle[:, i]).all()
-    }
+    with warnings.catch_warnings():  # numpy warns where a field is absent from an account or from all of them
+        warnings.filterwarnings("ignore", r"All-NaN slice|Mean of empty slice|Degrees of freedom", RuntimeWarning)
+        medians, within = [], []
+        width = len(FEATURES)
+        for blocks, accounts in histories:
+            order = np.argsort(blocks.slot, kind="stable")
+            order = order[blocks.requests[order] >= MIN_REQUESTS]
+            edges = np.searchsorted(blocks.slot[order], np.arange(len(accounts) + 1))
+            for lo, hi in pairwise(edges.tolist()):
+                if hi == lo:
+                    continue
+                mine = blocks.vector[order[lo:hi], :width]
+                medians.append(np.nanmedian(mine, axis=0))
+                if hi - lo >= _MIN_BLOCKS:
+                    within.append(np.nanvar(mine, axis=0))
+        middle = np.array(medians)
+        deviation = np.sqrt(np.nanmean(np.array(within), axis=0))
+        return {
+            feature.name: Spread(*(float(f"{x:.5g}") for x in (deviation[i], *np.nanquantile(middle[:, i], (0.05, 0.95)))))
+            for i, feature in enumerate(FEATURES)
+            if not np.isnan(middle[:, i]).all()
+        }
 
 
 def count(histories: Iterable[History], prior: Prior, taught: Taught | None = None) -> NDArray[np.int64]:
@@ -145,9 +147,7 @@ def count(histories: Iterable[History], prior: Prior, taught: Taught | None = No
 
 def fit(histories: list[History], taught: Taught) -> PriorFile:
     """The prior of benign histories, counted with these ensembles."""
-    with warnings.catch_warnings():  # numpy warns where a field is absent from an account or from all of them
-        warnings.filterwarnings("ignore", r"All-NaN slice|Mean of empty slice|Degrees of freedom", RuntimeWarning)
-        features = spreads(histories)
+    features = spreads(histories)
     reached = count(histories, empty_prior()._replace(features=features), taught)
     return PriorFile(
         accounts=sum(len(np.unique(blocks.slot)) for blocks, _ in histories),

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.accounts.book import Book
+from pipeline.base.times import DAY_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pipeline.events.alert import Alert
     from pipeline.events.frame import Frame
 
-DAY_MS = 86_400_000
 _SETTLE_EVERY = 50
 """Frames between two looks at the rollups: bounds what waits in memory."""
 

@@ -10,10 +10,10 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pipeline.base.times import HOUR_MS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-HOUR_MS = 3_600_000
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pipeline.base.errors import LineageError
+from pipeline.base.times import DAY_MS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from pipeline.base.settings import Settings
     from pipeline.ports.broker import TopicInfo
 
-WEEK_MS = 7 * 86_400_000
+WEEK_MS = 7 * DAY_MS
 MAX_MESSAGE_BYTES = 1_048_588
 """Kafka's own default, written out so that a cluster-wide lower default does not apply."""
 SIDE_PARTITIONS = 4

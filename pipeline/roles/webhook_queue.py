@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from pipeline.base.times import HOUR_MS
 from pipeline.events.alert import Alert
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class EndpointQueue:
 
     def idle_ms(self, now_ms: int) -> int:
         """How long nothing of this queue will be due; a large number when it is empty."""
-        first = min((p.due_ms for p in self._waiting.values()), default=now_ms + 3_600_000)
+        first = min((p.due_ms for p in self._waiting.values()), default=now_ms + HOUR_MS)
         return max(first, self.paused_until_ms) - now_ms
 
     def oldest_ms(self) -> int | None:

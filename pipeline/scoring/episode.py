@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
+from pipeline.base.times import HOUR_MS
 from pipeline.events.alert import AccountFacts, Alternative, EvidenceEvent, Explanation, Kind, LossRate
 from pipeline.scoring.notes import pack_note, unpack_note
 from pipeline.scoring.tally import Tally
@@ -20,7 +21,6 @@ FIRST, PROOF, LATEST, PLAIN = 15, 35, 10, 8
 _OLDEST = 2
 """Of the others, so many are the first ones."""
 MARKS = 16
-_HOUR_MS = 3_600_000
 RISK_CLASSES = (0.7, 0.85, 0.95)
 """A revision is due when the risk enters a higher class."""
 _LARGE_OUTPUT = 1_000_000
@@ -127,14 +127,14 @@ class Episode(msgspec.Struct, array_like=True):
     def mark(self, at: Mark) -> None:
         """The account's blocks go on: remember where it stands."""
         self.marks.append(at)
-        while len(self.marks) > 2 and (len(self.marks) > MARKS or self.marks[1].at_ms <= at.at_ms - _HOUR_MS):
+        while len(self.marks) > 2 and (len(self.marks) > MARKS or self.marks[1].at_ms <= at.at_ms - HOUR_MS):
             del self.marks[0]
 
     @property
     def loss_rate(self) -> LossRate:
         """What leaves per hour, by the marks."""
         first, last = self.marks[0], self.marks[-1]
-        hours = max((last.at_ms - first.at_ms) / _HOUR_MS, 1.0)
+        hours = max((last.at_ms - first.at_ms) / HOUR_MS, 1.0)
         return LossRate(round((last.requests - first.requests) / hours, 1), round((last.output_tokens - first.output_tokens) / hours, 1))
 
     @property

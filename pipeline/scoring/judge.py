@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipeline.base.errors import CodecError
+from pipeline.base.times import DAY_MS
 from pipeline.events.control import Baseline
 from pipeline.features.blocks import before
 from pipeline.scoring import verdicts
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from pipeline.scoring.prior import Prior
 
 _LENGTH = struct.Struct("<I")
-DAY_MS = 86_400_000
 _ELEVATED = 1.0
 """Evidence from which an account's models stop learning."""
 _FREEZE_MS = 7 * DAY_MS

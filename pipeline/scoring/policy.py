@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
+from pipeline.base.times import HOUR_MS
 from pipeline.events.alert import CANARY_PREFIX, TECHNIQUES, Alert, Kind, LossRate
 from pipeline.features.blocks import before
 from pipeline.scoring.episode import Closed, Episode, Mark, alert_id
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
     from pipeline.scoring.prior import Spread
 
 DETECTOR_VERSION = "1"
-_HOUR_MS = 3_600_000
-_UPDATE_MS = 6 * _HOUR_MS
-REOPENS_MS = 24 * _HOUR_MS
+_UPDATE_MS = 6 * HOUR_MS
+REOPENS_MS = 24 * HOUR_MS
 """An episode of the same kind this soon after the last one ended is the same incident: its alert opens again."""
 _GROWTH = 1.25
 _AGREES = 0.5
@@ -49,7 +49,7 @@ class Policy:
     """See the module. Keeps no state of its own but the storm brake's."""
 
     def __init__(self, settings: DetectSettings, spreads: dict[str, Spread], partition: int = 0) -> None:
-        self._quiet_ms = int(settings.cooldown_h * _HOUR_MS)
+        self._quiet_ms = int(settings.cooldown_h * HOUR_MS)
         self._spreads = spreads
         self.storm = Storm(settings, partition, DETECTOR_VERSION)
 
@@ -73,7 +73,7 @@ class Policy:
             first, start = int(blocks.opened_ms[k]), before(blocks, k)
         agreeing = sum(reason.score >= _AGREES for reason in finding.reasons)
         vector = blocks.vector[k].tolist()
-        opening = (int(blocks.opened_ms[k]), before(blocks, k)) if first < closed - _HOUR_MS else (first, start)
+        opening = (int(blocks.opened_ms[k]), before(blocks, k)) if first < closed - HOUR_MS else (first, start)
         episode = Episode(
             kind=kind.value, alert_id=alert_id(account_id, kind, mind.counts[finding.kind]), revision=1,
             opened_ms=closed, first_seen_ms=first, last_seen_ms=closed, raised_ms=closed,
@@ -153,7 +153,7 @@ class Policy:
         kind = Kind(e.kind)
         e.raised_ms = raised_ms
         e.reported = (e.risk_class, e.severity, e.requests)
-        hours = (e.last_seen_ms - e.first_seen_ms) / _HOUR_MS
+        hours = (e.last_seen_ms - e.first_seen_ms) / HOUR_MS
         e.headline = headline(kind, e.requests, e.output_tokens, hours, e.explanation)
         mind.risk = e.risk
         mind.deadline_ms = e.last_seen_ms + self._quiet_ms
@@ -175,5 +175,5 @@ def _same_again(closed: Closed | None, kind: Kind, now_ms: int) -> Closed | None
 
 def _usual(vector: list[float], requests: int, before: int, since_ms: int) -> float:
     """Requests per hour of the time before the suspicion: `before` of the `requests` so far, over the hours before `since_ms` ago."""
-    hours = seen_hours(vector, requests) - since_ms / _HOUR_MS
+    hours = seen_hours(vector, requests) - since_ms / HOUR_MS
     return round(before / max(hours, 1.0), 1)

@@ -78,13 +78,21 @@ def empty_prior() -> Prior:
     return Prior({}, 0, np.zeros((len(Measure), BINS), np.int64), 0.0)
 
 
+def write_prior(file: PriorFile) -> bytes:
+    """Bytes of a prior file, one number or so a line, so that two of them diff."""
+    return msgspec.json.format(msgspec.json.encode(file), indent=0) + b"\n"
+
+
 def read_prior(data: bytes) -> Prior:
     """The prior in a file's bytes.
 
     Raises:
         msgspec.ValidationError: it is not one.
     """
-    found = msgspec.json.decode(data, type=PriorFile)
+    return _in_memory(msgspec.json.decode(data, type=PriorFile))
+
+
+def _in_memory(found: PriorFile) -> Prior:
     counts = np.array([dense(found.patient), dense(found.sharp), dense(found.level)])
     width = spread_of(LEVEL_GRID, counts[Measure.LEVEL]) if found.width is None else found.width
     return Prior(found.features, found.account_days, counts, width)
@@ -110,7 +118,7 @@ def _prior_in(data: bytes) -> Prior:
     step = "make it anew with `stillwatch calibrate`, or unset detect.prior_file"
     try:
         found = msgspec.json.decode(data, type=PriorFile)
-        prior = read_prior(data)
+        prior = _in_memory(found)
     except (msgspec.MsgspecError, UnicodeError, IndexError, ValueError, OverflowError) as err:
         raise SettingsError(f"detect.prior_file is not a prior: {err}", next_step=step) from None
     if found.detector != detector_digest():

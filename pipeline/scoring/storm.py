@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from pipeline.base.errors import CodecError
+from pipeline.base.times import DAY_MS, HOUR_MS
 from pipeline.events.alert import TECHNIQUES, Alert, Alternative, EvidenceEvent, Explanation, Kind
 from pipeline.features.catalogue import FEATURES, INDEX
 from pipeline.scoring.words import PHRASES
@@ -29,8 +30,6 @@ EVIDENCE_MAX = 50
 HEADLINE_MAX = 160
 _SEVERITY, _RISK, _CONFIDENCE = 3, 0.5, 0.5
 """Of an incident: somebody should look; it accuses nobody."""
-_HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
 
 
 class Incident(msgspec.Struct, array_like=True):
@@ -82,7 +81,7 @@ class Storm:
     def __init__(self, settings: DetectSettings, partition: int, detector_version: str) -> None:
         self._factor = settings.storm_factor
         self._hourly = settings.alert_budget / 1_000.0 / 24.0
-        self._quiet_ms = int(settings.cooldown_h * _HOUR_MS)
+        self._quiet_ms = int(settings.cooldown_h * HOUR_MS)
         self._partition = partition
         self._version = detector_version
         self.state = State()
@@ -140,7 +139,7 @@ class Storm:
         """
         state = self.state
         state.opened = {}
-        day = now_ms // _DAY_MS
+        day = now_ms // DAY_MS
         if day > state.day:
             state.active_before = state.active if day == state.day + 1 else 0
             state.day, state.active = day, 0

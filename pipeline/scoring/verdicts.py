@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipeline.base.times import DAY_MS
 from pipeline.events.alert import Alert, Explanation, Kind
-from pipeline.events.control import DAY_MS, EXPLAINS, Baseline, Declaration, Twin, Verdict, VerdictId
+from pipeline.events.control import EXPLAINS, Baseline, Declaration, Twin, Verdict, VerdictId
 from pipeline.scoring.kinds import INDEX, KINDS
 
 if TYPE_CHECKING:

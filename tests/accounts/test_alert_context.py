@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.accounts.book import Book
 from pipeline.base.settings import DetectSettings
+from pipeline.base.times import HOUR_MS
 from pipeline.events.alert import decode_alert, encode_alert
 from pipeline.events.frame import decode_frame
 from pipeline.features.catalogue import INDEX
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from pipeline.events.alert import Alert
     from pipeline.events.frame import Frame
-
-HOUR_MS = 3_600_000
 
 
 @pytest.fixture(scope="module")

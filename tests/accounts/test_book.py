@@ -13,9 +13,9 @@ from pipeline.accounts.book import Book, HoleError
 from pipeline.accounts.record import decode_account, decode_marker
 from pipeline.base.errors import CodecError, LineageError, NewerFormatError
 from pipeline.base.settings import DetectSettings
+from pipeline.base.times import DAY_MS, HOUR_MS
 from pipeline.events.alert import Kind
 from pipeline.events.control import (
-    DAY_MS,
     EXPLAINS,
     Baseline,
     Declaration,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from pipeline.events.outputs import Rollup
 
 WORLD_MS = 1_780_000_000_000
-HOUR_MS = 3_600_000
 QUIET_MS = 6 * HOUR_MS
 """How long after its alert an excused account stays excused."""
 LIMIT = 200

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.accounts.watermark import CREEP_MS, MAX_SKEW_MS, Watermarks
+from pipeline.base.times import DAY_MS
 
 FAR = 2**62
-DAY_MS = 86_400_000
 T0 = 1_790_000_000_000
 
 

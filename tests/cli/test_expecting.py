@@ -7,16 +7,15 @@ import time
 import pytest
 
 from pipeline.base.settings import DetectSettings, Settings
+from pipeline.base.times import DAY_MS, HOUR_MS
 from pipeline.cli.check import Status
 from pipeline.cli.expecting import expectation
 from pipeline.devstack.processes import free_port
-from pipeline.events.outputs import HOUR_MS, Rollup, encode
+from pipeline.events.outputs import Rollup, encode
 from pipeline.ports.broker import TopicPartition
 from pipeline.ports.clickhouse import ClickHouseSink
 from pipeline.ports.memory import MemoryMessage
 from pipeline.roles.tables import ROLLUPS
-
-DAY_MS = 24 * HOUR_MS
 
 
 def active(settings: Settings, *days: tuple[int, int]) -> None:

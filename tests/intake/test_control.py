@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.base.catalogue import RejectReason
 from pipeline.base.hashing import hash_texts, partition_of
-from pipeline.events.control import DAY_MS, Declaration, Twin, declaration_control_id, decode_segment, encode_control
+from pipeline.base.times import DAY_MS
+from pipeline.events.control import Declaration, Twin, declaration_control_id, decode_segment, encode_control
 from pipeline.events.frame import CONTROL_FRAME_VERSION, decode_frame
 from pipeline.intake import ControlFramer, FrameOut, FramingConfig, Rejection, read_control
 

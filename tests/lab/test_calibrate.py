@@ -15,11 +15,11 @@ from pipeline.base.errors import SettingsError
 from pipeline.base.settings import DetectSettings, Settings, load_settings
 from pipeline.cli import calibrate as verb
 from pipeline.events.alert import Kind
-from pipeline.lab.calibrate import MIN_DAYS, Calibration, calibrate, write_prior
+from pipeline.lab.calibrate import MIN_DAYS, Calibration, calibrate
 from pipeline.lab.simulate import AttackSpec, Scenario, labels, simulate
 from pipeline.scoring.bars import standing
 from pipeline.scoring.calibration import LEVEL_GRID, Measure, moved
-from pipeline.scoring.prior import PriorFile, detector_digest, prior_of, read_prior, shipped_prior
+from pipeline.scoring.prior import PriorFile, detector_digest, prior_of, read_prior, shipped_prior, write_prior
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.base.times import DAY_MS, HOUR_MS
 from pipeline.intake.fingerprint import fingerprint
-from pipeline.lab.evaluate.arrivals import DAY_MS, HOUR_MS
 from pipeline.lab.evaluate.baselines import RULES, Scores, calls_per_model, day_maxima, gateway_score, own_history, tokens_per_hour
 from pipeline.lab.evaluate.forests import half_space_trees, random_cut_forest
 from pipeline.lab.evaluate.table import EVENT, Account, Shard

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.base.times import DAY_MS, HOUR_MS
 from pipeline.intake.fingerprint import PRINT
-from pipeline.lab.evaluate.arrivals import DAY_MS, HOUR_MS
 from pipeline.lab.evaluate.baselines import threshold_for
 from pipeline.lab.evaluate.counting import (
     Attacked,

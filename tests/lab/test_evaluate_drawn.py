@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.base.times import DAY_MS
 from pipeline.lab.evaluate import drawn
-from pipeline.lab.evaluate.arrivals import DAY_MS
 from pipeline.lab.evaluate.benign import BENIGN
 from pipeline.lab.evaluate.drawn import draw_source, own_settings
 from pipeline.lab.evaluate.marginals import Group, Marginals, TextKind

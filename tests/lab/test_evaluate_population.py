@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pipeline.lab.evaluate.arrivals import DAY_MS, Arrivals, Pace, exactly, nightly, rhythmic, riding, steady
+from pipeline.base.times import DAY_MS
+from pipeline.lab.evaluate.arrivals import Arrivals, Pace, exactly, nightly, rhythmic, riding, steady
 from pipeline.lab.evaluate.attacks import ATTACKS, draw_strength
 from pipeline.lab.evaluate.benign import BENIGN
 from pipeline.lab.evaluate.crossing import SIGN, turn_benign

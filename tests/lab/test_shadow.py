@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from pipeline.base.settings import DetectSettings
+from pipeline.base.times import HOUR_MS
 from pipeline.events.frame import decode_frame
 from pipeline.lab.shadow import Raised, Shadow, unmatched
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from pipeline.events.frame import Frame
 
-HOUR_MS = 3_600_000
 SETTINGS = DetectSettings(dedupe_ring=2_048)
 
 

@@ -11,10 +11,11 @@ import orjson
 import pytest
 
 from pipeline.base.catalogue import RejectReason
+from pipeline.base.times import HOUR_MS
 from pipeline.events.request import RequestEvent
 from pipeline.intake.validate import Limits, Rejection, validate
 from pipeline.lab.simulate import AttackSpec, Faults, Note, Scenario, SimulatedEvent, Tally, labels, simulate
-from pipeline.lab.truth import HOUR_MS, truth
+from pipeline.lab.truth import truth
 
 CLEAN = Scenario(
     seed=21,

@@ -15,9 +15,10 @@ import pytest
 
 from pipeline.base.errors import DependencyError
 from pipeline.base.settings import Settings
+from pipeline.base.times import HOUR_MS
 from pipeline.devstack.receiver import Behaviour, Receiver
 from pipeline.events.alert import Alert, Kind, encode_alert
-from pipeline.events.outputs import HOUR_MS, DeadLetter, Rollup, encode
+from pipeline.events.outputs import DeadLetter, Rollup, encode
 from pipeline.ports.broker import TopicPartition
 from pipeline.ports.clickhouse import Admin, Limits, Reader
 from pipeline.ports.kafka import KafkaBroker

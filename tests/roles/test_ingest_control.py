@@ -13,7 +13,8 @@ from pipeline.accounts.book import Book
 from pipeline.accounts.record import decode_account
 from pipeline.base.errors import LineageError, StillwatchError
 from pipeline.base.settings import DetectSettings, IngestSettings, KafkaSettings, Settings
-from pipeline.events.control import DAY_MS, Declaration, Twin, declaration_control_id, encode_control
+from pipeline.base.times import DAY_MS
+from pipeline.events.control import Declaration, Twin, declaration_control_id, encode_control
 from pipeline.events.frame import decode_frame
 from pipeline.events.outputs import decode_dead_letter
 from pipeline.ports.broker import TopicPartition

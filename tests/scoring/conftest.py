@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.base.hashing import hash_texts
 from pipeline.base.settings import DetectSettings
+from pipeline.base.times import HOUR_MS
 from pipeline.events.frame import COLUMNS, Columns
 from pipeline.lab.prior import History, history
 from pipeline.lab.simulate import ATTACK_KINDS, AttackSpec, Scenario, labels
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from pipeline.lab.simulate import Label
 
 START_MS = 1_790_000_000_000
-HOUR_MS = 3_600_000
 
 
 class Population(NamedTuple):

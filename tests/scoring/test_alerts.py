@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.base.settings import DetectSettings
+from pipeline.base.times import HOUR_MS
 from pipeline.events.alert import TECHNIQUES, Alert
 from pipeline.features.catalogue import FEATURES
 
 if TYPE_CHECKING:
     from tests.scoring.conftest import Play, Population
 
-HOUR_MS = 3_600_000
 UNITS = {feature.name: feature.unit for feature in FEATURES}
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.base.settings import DetectSettings
+from pipeline.base.times import HOUR_MS
 from pipeline.events.alert import Kind
 from pipeline.lab.simulate import AttackSpec
 
 if TYPE_CHECKING:
     from tests.scoring.conftest import Play, Populate, Population
 
-HOUR_MS = 3_600_000
 MUST = (Kind.BULK_EXTRACTION, Kind.SYSTEMATIC_DISTILLATION, Kind.REASONING_ELICITATION)
 AGED = tuple(AttackSpec(kind, requests=2_000, account="aged") for kind in (*MUST, *MUST, Kind.LIMIT_EVASION, Kind.PROBING))
 BESIDE = tuple(replace(spec, requests=600, share=0.5) for spec in AGED)

@@ -10,11 +10,12 @@ import pytest
 
 from pipeline.base.errors import CodecError, NewerFormatError
 from pipeline.base.settings import DetectSettings
+from pipeline.base.times import DAY_MS
 from pipeline.events.alert import encode_alert
 from pipeline.features.blocks import Blocks
 from pipeline.lab.prior import History
 from pipeline.scoring.episode import Closed
-from pipeline.scoring.judge import DAY_MS, Judge, known_already
+from pipeline.scoring.judge import Judge, known_already
 from pipeline.scoring.mind import Mind
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from pipeline.base.settings import DetectSettings
+from pipeline.base.times import HOUR_MS
 from pipeline.events.alert import Kind
 from pipeline.events.control import Baseline, Verdict, VerdictId
 from pipeline.features.blocks import new_blocks
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from pipeline.events.alert import Alert
 
 START_MS = 1_790_000_000_000
-HOUR_MS = 3_600_000
 SPREADS = shipped_prior().features
 
 

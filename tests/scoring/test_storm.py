@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.base.errors import CodecError
 from pipeline.base.settings import DetectSettings
+from pipeline.base.times import HOUR_MS
 from pipeline.events.alert import Alert, EvidenceEvent, Explanation, Kind, encode_alert
 from pipeline.features.blocks import Blocks
 from pipeline.features.catalogue import FEATURES, Feature
@@ -23,7 +24,6 @@ from pipeline.scoring.storm import EVIDENCE_MAX, FLOOR, MEMBERS_MAX, PASSES, Sto
 if TYPE_CHECKING:
     from tests.scoring.conftest import Play, Populate, Population
 
-HOUR_MS = 3_600_000
 NOON = 1_790_000_000_000 // (24 * HOUR_MS) * 24 * HOUR_MS + 12 * HOUR_MS
 
 

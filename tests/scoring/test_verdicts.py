@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.base.errors import NewerFormatError
+from pipeline.base.times import DAY_MS
 from pipeline.events.alert import Kind
 from pipeline.events.control import (
-    DAY_MS,
     Baseline,
     Declaration,
     Revocation,

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pipeline.base.times import DAY_MS, HOUR_MS
 from pipeline.lab.evaluate.marginals import SLOT_MS, SLOTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipeline.lab.evaluate.marginals import Tenant
-
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 
 
 class Arrivals(NamedTuple):

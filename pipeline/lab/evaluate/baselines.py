@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pipeline.base.times import DAY_MS, HOUR_MS
 from pipeline.intake.markers import REASONING
-from pipeline.lab.evaluate.arrivals import DAY_MS, HOUR_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

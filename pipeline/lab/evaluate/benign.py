@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipeline.lab.evaluate.arrivals import DAY_MS, HOUR_MS, Arrivals, Pace, nightly, ordered, rhythmic, within
+from pipeline.base.times import DAY_MS, HOUR_MS
+from pipeline.lab.evaluate.arrivals import Arrivals, Pace, nightly, ordered, rhythmic, within
 from pipeline.lab.evaluate.marginals import SLOTS, TextKind
 from pipeline.lab.evaluate.voices import joined
 from pipeline.lab.evaluate.wording import templates

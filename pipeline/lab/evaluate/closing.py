@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.lab.evaluate.summary import BANDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-_BANDS = ("n·s² ≥ 150", "50–150", "below 50")
 
 
 def closing(figures: dict[str, Any]) -> str:
@@ -33,7 +33,7 @@ def _line(detector: str, false: dict[str, Any], recall: dict[str, Any]) -> list[
         detector,
         f"{_num(false.get('per_1000'))} ({_num(false.get('low'))}–{_num(false.get('high'))})",
         f"{false.get('account_days', 0):,}",
-        *(f"{_num(bands.get(b, {}).get('macro'))}/{bands.get(b, {}).get('attacks', 0)}" for b in _BANDS),
+        *(f"{_num(bands.get(b, {}).get('macro'))}/{bands.get(b, {}).get('attacks', 0)}" for b in BANDS),
         _num(recall.get("median_requests_before_alert", {}).get("share ≥ 50 %")),
         _num(recall.get("right_kind")),
     ]
@@ -52,7 +52,7 @@ def ablation_closing(found: dict[str, Any]) -> str:
                     r["off"],
                     r["what"],
                     f"{_num(false.get('per_1000'))} ({_num(false.get('low'))}–{_num(false.get('high'))})",
-                    *(_num(r["recall"].get(b, {}).get("macro")) for b in _BANDS[:2]),
+                    *(_num(r["recall"].get(b, {}).get("macro")) for b in list(BANDS)[:2]),
                     *(_num(r["delay"].get(s)) for s in ("share ≥ 50 %", "share 25–50 %")),
                     str(r["lost"]),
                     str(r["gained"]),

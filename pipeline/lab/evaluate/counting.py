@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from pipeline.lab.evaluate.arrivals import DAY_MS, HOUR_MS
+from pipeline.base.times import DAY_MS, HOUR_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

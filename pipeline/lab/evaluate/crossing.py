@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.lab.evaluate.arrivals import DAY_MS, outside, within
+from pipeline.base.times import DAY_MS
+from pipeline.lab.evaluate.arrivals import outside, within
 from pipeline.lab.evaluate.attacks import ATTACKS, Attack, Scene, Strength
 from pipeline.lab.evaluate.benign import BENIGN, Benign
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipeline.lab.evaluate.arrivals import DAY_MS, Arrivals, ordered, steady
+from pipeline.base.times import DAY_MS, HOUR_MS
+from pipeline.lab.evaluate.arrivals import Arrivals, ordered, steady
 from pipeline.lab.simulate.identity import STRIPPED
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Ordinary:
 
     def age(self, dice: Dice) -> int:
         """Of a newcomer at its first request, ms."""
-        return dice.integer(30_000, 3_600_000)
+        return dice.integer(30_000, HOUR_MS)
 
     def age_of_attacker(self, dice: Dice) -> int:  # noqa: ARG002
         """Likewise, of one that signs up to attack."""

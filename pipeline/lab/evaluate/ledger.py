@@ -11,8 +11,9 @@ from typing import Any
 
 import orjson
 
+from pipeline.lab.evaluate.summary import BANDS
+
 LEDGER = Path("docs/evaluation-ledger.ndjson")
-_BANDS = ("n·s² ≥ 150", "50–150", "below 50")
 
 
 def commit(root: Path) -> str:
@@ -52,7 +53,7 @@ def entry(figures: dict[str, Any], at: str) -> dict[str, Any]:
             ours[column] = {
                 "per_1000": false.get("per_1000"),
                 "high": false.get("high"),
-                "recall": {b: recall.get("bands", {}).get(b, {}).get("macro") for b in _BANDS},
+                "recall": {b: recall.get("bands", {}).get(b, {}).get("macro") for b in BANDS},
                 "right_kind": recall.get("right_kind"),
             }
         found["workloads"][name] = {"shards": w["shards"], "account_days": w["benign_account_days"], "detectors": ours}

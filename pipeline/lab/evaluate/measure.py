@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from pipeline.lab.evaluate.arrivals import DAY_MS
+from pipeline.base.times import DAY_MS
 from pipeline.lab.evaluate.baselines import RULES, Baseline, Scores
 from pipeline.lab.evaluate.counting import (
     GRACE_MS,

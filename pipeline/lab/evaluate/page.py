@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from pipeline.lab.evaluate.closing import by_reliance
+from pipeline.lab.evaluate.summary import BANDS, STRONG
 from pipeline.lab.evaluate.svg import Series, bars, curves
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ th:first-child,td:first-child{text-align:left} th{font-weight:600;color:#49536a}
 .side{display:flex;flex-wrap:wrap;gap:1rem 2.5rem} svg{max-width:100%;height:auto} figure{margin:.8rem 0}
 figcaption{color:#5b6577;font-size:.85rem}
 """
-_STRONG = "n·s² ≥ 150"
-_BANDS = (_STRONG, "50–150", "below 50")
 _OURS = "stillwatch"
 _TWIN_LIMIT = 5.0
 """False alerts per 1,000 account-days that no benign archetype may exceed."""
@@ -105,12 +104,12 @@ def _detectors(detectors: dict[str, Any], budgets: Sequence[float]) -> str:
         asked = next((b for b in budgets if name in (f"{_OURS}@{b:g}", f"{_OURS}@{b:g} raw")), None)
         verdict = "" if asked is None or not false else "good" if false["high"] <= 1.5 * asked else "bad"
         between = _span("note", f"{_num(false.get('low'))}–{_num(false.get('high'))}")
-        worst = bands.get(_STRONG, {})
+        worst = bands.get(STRONG, {})
         cells = [
             escape(name),
             f"{_span(verdict, _num(false.get('per_1000')))} {between}",
             f"{false.get('account_days', 0):,}",
-            *(_num(bands.get(b, {}).get("macro")) for b in _BANDS),
+            *(_num(bands.get(b, {}).get("macro")) for b in BANDS),
             f"{_num(worst.get('worst_recall'))} {escape(worst.get('worst', ''))}",
             _num(delays.get("share ≥ 50 %")),
             _num(delays.get("share 25–50 %")),
@@ -252,7 +251,7 @@ def _ablation(found: dict[str, Any]) -> str:
             false = r["false"] or {}
             verdict = "bad" if false.get("high", 0.0) > 1.5 * found["budget"] else "good"
             between = _span("note", f"{_num(false.get('low'))}–{_num(false.get('high'))}")
-            strong = r["recall"].get(_STRONG, {})
+            strong = r["recall"].get(STRONG, {})
             cells = [
                 escape(r["off"]),
                 escape(r["what"]),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.lab.evaluate.arrivals import DAY_MS, HOUR_MS, within
+from pipeline.base.times import DAY_MS, HOUR_MS
+from pipeline.lab.evaluate.arrivals import within
 from pipeline.lab.evaluate.attacks import ATTACKS, COVERS, Attack, Scene, Strength, draw_strength
 from pipeline.lab.evaluate.benign import BENIGN, Benign
 from pipeline.lab.evaluate.crossing import cross_attack, cross_benign, turn_benign
@@ -207,7 +208,7 @@ class Builder:
         begin = self.start_ms + int(dice.uniform(min(before, room) / max(room, 1), 1.0) * room)
         if not strength.new:
             before = self.habits.history(dice, before, begin - self.start_ms, strength.cover_per_day)
-        first = max(self.start_ms, begin - dice.integer(60_000, 3_600_000)) if strength.new else max(self.start_ms, begin - before)
+        first = max(self.start_ms, begin - dice.integer(60_000, HOUR_MS)) if strength.new else max(self.start_ms, begin - before)
         return first, begin, begin + length
 
     def _control(self, archetype: Benign, strength: Strength, dice: Dice, attack: Attack) -> None:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 EDGES = (0.0, 5.0, 15.0, 50.0, 150.0, 500.0, 2_000.0, math.inf)
 """Buckets of n·s²."""
-BANDS = {"n·s² ≥ 150": (150.0, math.inf), "50–150": (50.0, 150.0), "below 50": (0.0, 50.0)}
+STRONG = "n·s² ≥ 150"
+"""The band that promises are made about."""
+BANDS = {STRONG: (150.0, math.inf), "50–150": (50.0, 150.0), "below 50": (0.0, 50.0)}
 _FAIR_FACTOR = 2.0
 _FAIR_DAYS = 1_000
 """Account-days below which a group's rate says nothing."""

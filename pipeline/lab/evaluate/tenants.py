@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.lab.evaluate.arrivals import DAY_MS, Pace, rhythmic
+from pipeline.base.times import DAY_MS
+from pipeline.lab.evaluate.arrivals import Pace, rhythmic
 from pipeline.lab.evaluate.marginals import SLOTS, TextKind
 from pipeline.lab.evaluate.population import Builder, Plan, signed_up
 from pipeline.lab.evaluate.world import Part

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pipeline.base.times import DAY_MS
 from pipeline.intake.fingerprint import fingerprint
 from pipeline.lab.evaluate.foreign import AS_IT_IS, Wording
 from pipeline.lab.evaluate.marginals import chars_per_token
@@ -115,7 +116,7 @@ class Voice:
             everything = np.concatenate(self.pools)
             return everything[np.arange(size) % everything.size]
         u = scatter(sessions, salt).astype(np.float64) / 2.0**64 if self.by_session else rng.random(size)
-        turn = 2 * np.pi * times[:, None] / 86_400_000 / _PERIOD_DAYS
+        turn = 2 * np.pi * times[:, None] / DAY_MS / _PERIOD_DAYS
         edges = np.cumsum(np.exp(self.logits + self.amplitude * np.sin(turn + self.phases)), axis=1)
         which = (u[:, None] * edges[:, -1:] > edges).sum(axis=1)
         lengths = np.array([p.size for p in self.pools])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.lab.evaluate.arrivals import DAY_MS, HOUR_MS
+from pipeline.base.times import DAY_MS, HOUR_MS
 from pipeline.lab.evaluate.marginals import SLOT_MS
 from pipeline.lab.simulate.traffic import EMBEDDING_MODEL
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pipeline.base.times import HOUR_MS
 from pipeline.events.alert import Kind
 from pipeline.lab.simulate.habits import failures, pick_models
 from pipeline.lab.simulate.identity import PLANS, draw_keys, draw_network
 from pipeline.lab.simulate.outcomes import Failures
 from pipeline.lab.simulate.phrases import ELICITATION, SENSITIVE, TASKS, template
-from pipeline.lab.simulate.rhythm import HOUR_MS, Arrivals, Week, by_people, in_bursts, steady
+from pipeline.lab.simulate.rhythm import Arrivals, Week, by_people, in_bursts, steady
 from pipeline.lab.simulate.texts import Recipe, free, own_topics
 from pipeline.lab.simulate.traffic import CHAT_MODELS, Stream
 

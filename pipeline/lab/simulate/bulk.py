@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 
 from pipeline.base.errors import SettingsError
+from pipeline.base.times import DAY_MS, HOUR_MS
 from pipeline.lab.simulate.decks import Library, deal
 from pipeline.lab.simulate.dice import generator, scatter
 from pipeline.lab.simulate.identity import AGENTS, COUNTRIES, PLANS
@@ -34,7 +35,6 @@ _SENTENCES = 2048
 _TEMPLATE_CHARACTERS = 240
 _LANGUAGES = ("en",) * 10 + ("ru", "zh", "es", "hi", "ja", "ar")
 _ZIPF_EXPONENT = 1.1
-_DAY_MS = 86_400_000
 
 
 class _Pen(NamedTuple):
@@ -90,7 +90,7 @@ class _Register:
             "organization_id": f"org_{c & 0xFFFFFFFFFFFF:012x}",
             "plan": tuple(PLANS)[(c >> 50) % len(PLANS)],
             "payment_fingerprint": f"pay_{(a ^ c) & 0xFFFFFFFFFFFF:012x}",
-            "account_created_at_ms": BULK_START_MS - (30 + (b >> 20) % 700) * _DAY_MS,
+            "account_created_at_ms": BULK_START_MS - (30 + (b >> 20) % 700) * DAY_MS,
             "client_address": f"{240 + (c >> 8) % 16}.{(c >> 12) & 255}.{(c >> 20) & 255}.{1 + (c >> 28) % 254}",
             "country": country,
             "user_agent": AGENTS[(c >> 40) % len(AGENTS)],
@@ -139,7 +139,7 @@ def bulk_records(
     register = _Register(accounts, seed)
     rng = generator(seed, 1)
     edges = np.cumsum((np.arange(accounts) + 1.0) ** -_ZIPF_EXPONENT) if skew == "zipf" else np.empty(0)
-    span_ms = hours * 3_600_000 / max(1, events)
+    span_ms = hours * HOUR_MS / max(1, events)
     for begin in range(0, events, _CHUNK):
         size = min(_CHUNK, events - begin)
         chosen = [register.get(n) for n in _chosen(rng, accounts, skew, size, edges).tolist()]

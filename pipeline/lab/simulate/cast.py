@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pipeline.base.times import DAY_MS, HOUR_MS
 from pipeline.events.alert import Kind
 from pipeline.lab.simulate.archetypes import ARCHETYPES, COVERS
 from pipeline.lab.simulate.attacks import Plan, strike
@@ -15,7 +16,7 @@ from pipeline.lab.simulate.decks import Library
 from pipeline.lab.simulate.dice import Dice, generator
 from pipeline.lab.simulate.habits import Desk
 from pipeline.lab.simulate.identity import PLANS, age_before, draw_identity
-from pipeline.lab.simulate.rhythm import DAY_MS, HOUR_MS, Arrivals, cut, in_order
+from pipeline.lab.simulate.rhythm import Arrivals, cut, in_order
 from pipeline.lab.simulate.traffic import Stream
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _benign(scenario: Scenario, library: Library, number: int, archetype: Archet
     begin = scenario.start_ms
     if habit.arrives:
         begin += int(dice.uniform(0.1, 0.7) * (scenario.end_ms - scenario.start_ms))
-        desk = desk._replace(who=replace(desk.who, created_at_ms=begin - dice.integer(30_000, 3_600_000)))
+        desk = desk._replace(who=replace(desk.who, created_at_ms=begin - dice.integer(30_000, HOUR_MS)))
     voice = _voice(scenario, desk, habit, per_day, begin, scenario.end_ms)
     return Account(number, desk.who, archetype.name, BENIGN, "", "", (voice,))
 
@@ -166,7 +167,7 @@ def _window(dice: Dice, scenario: Scenario, kind: Kind, cover_requests: float, *
     length = min(int(max(hours * HOUR_MS, cover_requests / ordinary_per_day * DAY_MS)), int(0.42 * span))
     if new:
         created = scenario.start_ms + int(dice.uniform(0.25, 0.5) * span)
-        start = created + min(dice.integer(60_000, 3_600_000), span // 50)
+        start = created + min(dice.integer(60_000, HOUR_MS), span // 50)
         return _Window(created, start, start + length)
     start = scenario.start_ms + int(dice.uniform(0.42, 0.55) * span)
     return _Window(scenario.start_ms, start, start + length)

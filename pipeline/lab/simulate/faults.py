@@ -19,13 +19,14 @@ import numpy as np
 import orjson
 
 from pipeline.base.catalogue import RejectReason
+from pipeline.base.times import DAY_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pipeline.lab.simulate.scenario import Faults
 
-_LONGEST_DELAY_MS = 2 * 86_400_000
+_LONGEST_DELAY_MS = 2 * DAY_MS
 
 
 class Note(StrEnum):

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.base.times import DAY_MS
+
 if TYPE_CHECKING:
     from pipeline.lab.simulate.dice import Dice
 
-_DAY_MS = 86_400_000
 
 PLANS: dict[str, int] = {"free": 20, "pro": 60, "team": 300, "scale": 1_000, "enterprise": 5_000}
 """Plan → requests per minute and key before 429."""
@@ -139,4 +140,4 @@ def draw_runners(dice: Dice, country: str) -> Network:
 
 def age_before(dice: Dice, start_ms: int) -> int:
     """Sign-up time of an account that is already there at `start_ms`: 20 to 900 days earlier, log-uniform."""
-    return start_ms - int(dice.log_uniform(20, 900) * _DAY_MS)
+    return start_ms - int(dice.log_uniform(20, 900) * DAY_MS)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from pipeline.base.times import DAY_MS, HOUR_MS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 
 _CONSUMER = np.array([2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 10, 10, 11, 10, 10, 10, 10, 11, 12, 14, 15, 13, 9, 5], np.float64)
 _OFFICE = np.array([0.3, 0.2, 0.2, 0.2, 0.3, 0.5, 1, 4, 10, 14, 15, 14, 10, 12, 15, 15, 13, 10, 5, 3, 2, 1.5, 1, 0.5], np.float64)

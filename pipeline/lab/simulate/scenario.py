@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.base.errors import SettingsError
+from pipeline.base.times import DAY_MS
 from pipeline.events.alert import Kind
-
-DAY_MS = 86_400_000
 
 ATTACK_KINDS = (
     Kind.BULK_EXTRACTION,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.base.times import DAY_MS
 from pipeline.lab.simulate.decks import TOPICS, deal
 from pipeline.lab.simulate.dice import scatter
 from pipeline.lab.simulate.languages import LANGUAGES
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pipeline.lab.simulate.decks import Library
     from pipeline.lab.simulate.dice import Dice
 
-_DAY_MS = 86_400_000
 _MAX_PHRASES = 400
 
 
@@ -62,7 +62,7 @@ def _topics(recipe: Recipe, rng: np.random.Generator, at_ms: int, sessions: NDAr
     numbers = np.array([t[0] for t in recipe.topics], np.int64)
     if numbers.size == 1:
         return np.repeat(numbers, size)
-    turn = 2 * np.pi * (at_ms / _DAY_MS) / recipe.period_days
+    turn = 2 * np.pi * (at_ms / DAY_MS) / recipe.period_days
     logits = np.array([t[1] + recipe.amplitude * np.sin(turn + t[2]) for t in recipe.topics])
     edges = np.cumsum(np.exp(logits))
     u = scatter(sessions, salt).astype(np.float64) / 2.0**64 if recipe.by_session else rng.random(size)
