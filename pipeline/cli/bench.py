@@ -22,7 +22,6 @@ from pipeline.devstack.apache_kafka import apache_kafka
 from pipeline.devstack.broker import embedded_broker
 from pipeline.devstack.clickhouse import EmbeddedClickHouse, embedded_clickhouse
 from pipeline.devstack.processes import Child, ProcessGroup, free_port, module_argv
-from pipeline.lab.bench.memory import measure_memory
 from pipeline.lab.bench.throughput import BenchError, Ours, Peer, measure_ours, measure_peer, summarise
 from pipeline.lab.simulate import bulk_records
 from pipeline.ports.clickhouse import Limits, Reader
@@ -101,6 +100,8 @@ def memory(
 
     Customers of the simulator, each many times over. A book keeps `detect.max_hot_accounts` of them live, the others packed.
     """
+    from pipeline.lab.bench.memory import measure_memory  # noqa: PLC0415 - River and the kernels: seconds that no other verb should pay
+
     settings = load_settings()
     with progress_bar() as progress:
         task = progress.add_task("frames", total=None)

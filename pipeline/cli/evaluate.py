@@ -15,25 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pipeline.base.errors import SettingsError
 from pipeline.base.settings import DetectSettings
-from pipeline.lab.evaluate import (
-    JUDGE_SUITE,
-    WORKLOADS,
-    Order,
-    Split,
-    WindowOrder,
-    ablation_closing,
-    closing,
-    encode_figures,
-    page,
-    play,
-    play_ablation,
-    read_run,
-    record,
-    windows_closing,
-)
-from pipeline.lab.evaluate import windows as measure_windows
-from pipeline.lab.rehearsal import FIRST_SEED, casts, rehearse, worlds_closing
-from pipeline.lab.teach import AUTHORS, WORLD_SIZE
+from pipeline.base.times import HOUR_MS
+from pipeline.lab.evaluate.split import Split
+from pipeline.lab.worlds.authors import AUTHORS, FIRST_SEED, SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,9 +70,12 @@ def run(
 
       stillwatch evaluate run --data DIR --budget 1 --budget 10
     """
+    from pipeline.lab.evaluate import closing, suite, workloads  # noqa: PLC0415 - seconds that no other verb should pay
+    from pipeline.lab.evaluate.run import Order  # noqa: PLC0415 - as above
+
     order = Order(
         out=out,
-        workloads=tuple(workload or JUDGE_SUITE),
+        workloads=tuple(workload or workloads.JUDGE_SUITE),
         split=split,
         budgets=tuple(budget or (1.0,)),
         data=data,
@@ -103,28 +90,32 @@ def run(
         raise SettingsError(f"--budget {min(order.budgets):g}: allowed is more than 0")
     begun = time.monotonic()
     with _progress() as tell:
-        figures, outcome = play(order, tell)
+        figures, outcome = suite.play(order, tell)
     _write(out, figures)
-    typer.echo(closing(figures))
+    typer.echo(closing.closing(figures))
     _err.print(
         f"{outcome.fresh} populations played in {time.monotonic() - begun:.0f} s, {out / 'report.html'} and {out / 'report.json'} written"
     )
     if outcome.skipped:
         _err.print(f"{outcome.skipped} populations left out by --minutes: the same command goes on with them")
-    place = record(order, figures, outcome, datetime.now(UTC).isoformat(timespec="seconds"))
+    place = suite.record(order, figures, outcome, datetime.now(UTC).isoformat(timespec="seconds"))
     if place is not None:
         _err.print(f"judge run recorded in {place}")
 
 
 def report(out: Annotated[Path, typer.Option(help="Where `run` left its results.")] = _OUT) -> None:
     """Write report.html and report.json again from the results of the last run."""
-    figures = read_run(out)
+    from pipeline.lab.evaluate import closing, suite  # noqa: PLC0415 - as in `run`
+
+    figures = suite.read_run(out)
     _write(out, figures)
-    typer.echo(closing(figures))
+    typer.echo(closing.closing(figures))
 
 
 def list_() -> None:
     """List workloads with their permanent ids."""
+    from pipeline.lab.evaluate.workloads import WORKLOADS  # noqa: PLC0415 - as in `run`
+
     for w in WORKLOADS.values():
         shards = "per tenant" if w.id == "tenants" else f"{w.shards[0]}/{w.shards[1]}"
         typer.echo(f"{w.id:32} {shards:>10}  {w.meaning}")
@@ -142,11 +133,13 @@ def windows(
 
     Windows of 100, 200 and 1,500 prompts, attacker shares of 5 to 100 %; false positives for every benign group on its own.
     """
+    from pipeline.lab.evaluate import closing, protocol, report  # noqa: PLC0415 - as in `run`
+
     with _progress() as tell:
-        found = measure_windows(WindowOrder(data=data, split=split, per_group=per_group, jobs=jobs), tell)
+        found = protocol.windows(protocol.WindowOrder(data=data, split=split, per_group=per_group, jobs=jobs), tell)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "windows.json").write_bytes(encode_figures(found))
-    typer.echo(windows_closing(found))
+    (out / "windows.json").write_bytes(report.encode_figures(found))
+    typer.echo(closing.windows_closing(found))
     _err.print(f"{out / 'windows.json'} written; `evaluate report` shows it beside the rest")
 
 
@@ -174,6 +167,9 @@ def ablate(
     """
     if budget <= 0:
         raise SettingsError(f"--budget {budget:g}: allowed is more than 0")
+    from pipeline.lab.evaluate import closing, page, report, suite  # noqa: PLC0415 - as in `run`
+    from pipeline.lab.evaluate.run import Order  # noqa: PLC0415 - as above
+
     order = Order(
         out=out / "ablation",
         workloads=tuple(workload or ("standard",)),
@@ -189,14 +185,14 @@ def ablate(
         ablate=True,
     )
     with _progress() as tell:
-        table, figures, outcome = play_ablation(order, tell)
-    (out / "ablation.json").write_bytes(encode_figures(table))
-    (out / "ablation.html").write_text(page({**figures, "workloads": {}, "ablation": table}), encoding="utf-8")
-    typer.echo(ablation_closing(table))
+        table, figures, outcome = suite.play_ablation(order, tell)
+    (out / "ablation.json").write_bytes(report.encode_figures(table))
+    (out / "ablation.html").write_text(page.page({**figures, "workloads": {}, "ablation": table}), encoding="utf-8")
+    typer.echo(closing.ablation_closing(table))
     _err.print(f"{out / 'ablation.html'} and {out / 'ablation.json'} written; `evaluate report` shows the table beside the rest")
     if outcome.skipped:
         _err.print(f"{outcome.skipped} populations left out by --minutes: the same command goes on with them")
-    place = record(order, figures, outcome, datetime.now(UTC).isoformat(timespec="seconds"))
+    place = suite.record(order, figures, outcome, datetime.now(UTC).isoformat(timespec="seconds"))
     if place is not None:
         _err.print(f"judge run recorded in {place}")
 
@@ -207,8 +203,8 @@ def worlds(
     budget: Annotated[float, typer.Option("--budget", "-b", help="alert_budget to run with.")] = 1.0,
     analyst: Annotated[float, typer.Option(min=0, help="Hours after which somebody rules on an alert, rightly.")] = 12.0,
     data: Annotated[Path | None, typer.Option(help="Folder with the public data sets; without it the parametric generator plays.")] = None,
-    customers: Annotated[int, typer.Option(min=10, help="Of each world.")] = WORLD_SIZE[0],
-    days: Annotated[int, typer.Option(min=2, help="Of each world.")] = WORLD_SIZE[1],
+    customers: Annotated[int, typer.Option(min=10, help="Of each world.")] = SIZE[0],
+    days: Annotated[int, typer.Option(min=2, help="Of each world.")] = SIZE[1],
 ) -> None:
     """Judge worlds that others wrote without seeing ours: half of their honest customers look alarming on purpose.
 
@@ -224,21 +220,25 @@ def worlds(
         raise SettingsError(f"--budget {budget:g}: allowed is more than 0")
     if unknown := sorted(set(author or ()) - AUTHORS.keys()):
         raise SettingsError(f"--author {unknown[0]}: no such author", next_step=f"there are {', '.join(AUTHORS)}")
+    from pipeline.lab import rehearsal  # noqa: PLC0415 - as in `run`
+
     settings = DetectSettings(alert_budget=budget)
     with _progress() as tell:
-        fleets = casts(dict.fromkeys(author or AUTHORS), seeds, data, (customers, days), tell)
-    silent = {name: rehearse(fleet, settings) for name, fleet in fleets.items()}
-    ruled = {name: rehearse(fleet, settings, round(analyst * 3_600_000)) for name, fleet in fleets.items()}
-    typer.echo(worlds_closing({"nobody rules": silent, f"verdicts after {analyst:g} h": ruled}))
+        fleets = rehearsal.casts(dict.fromkeys(author or AUTHORS), seeds, data, (customers, days), tell)
+    silent = {name: rehearsal.rehearse(fleet, settings) for name, fleet in fleets.items()}
+    ruled = {name: rehearsal.rehearse(fleet, settings, round(analyst * HOUR_MS)) for name, fleet in fleets.items()}
+    typer.echo(rehearsal.worlds_closing({"nobody rules": silent, f"verdicts after {analyst:g} h": ruled}))
 
 
 def _write(out: Path, figures: dict[str, object]) -> None:
+    from pipeline.lab.evaluate import page, report  # noqa: PLC0415 - as in `run`
+
     for part in ("windows", "ablation"):
         kept = out / f"{part}.json"
         if kept.is_file():
             figures = {**figures, part: orjson.loads(kept.read_bytes())}
-    (out / "report.json").write_bytes(encode_figures(figures))
-    (out / "report.html").write_text(page(figures), encoding="utf-8")
+    (out / "report.json").write_bytes(report.encode_figures(figures))
+    (out / "report.html").write_text(page.page(figures), encoding="utf-8")
 
 
 @contextmanager

@@ -16,9 +16,10 @@ import numpy as np
 from pipeline.events.control import Verdict, VerdictId, baselines_of, verdict_control_id
 from pipeline.features.blocks import rows_of
 from pipeline.lab.evaluate.closing import aligned
-from pipeline.lab.evaluate.summary import BANDS
+from pipeline.lab.evaluate.summary import BANDS, STRONG
 from pipeline.lab.prior import History
 from pipeline.lab.teach import world_history, world_of
+from pipeline.lab.worlds.authors import FIRST_SEED
 from pipeline.scoring.judge import Judge
 from pipeline.scoring.mind import Mind
 
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
     from pipeline.base.settings import DetectSettings
     from pipeline.events.alert import Alert
     from pipeline.lab.worlds.world import World
-
-FIRST_SEED = 101
-"""Seeds from here on do not teach."""
-_BAND = "n·s² ≥ 150"
-"""Attacks that count: by requests times the square of their share of the account's."""
 
 
 class Cast(NamedTuple):
@@ -121,7 +117,7 @@ def _judge(world: Cast, judge: Judge, epoch_ms: int, rules_after_ms: int | None)
             if rules_after_ms is not None and alert.state == "opened":
                 to_rule.append((now + rules_after_ms, slot, alert))
     honest = History(rows_of(blocks, ~attacker[blocks.slot]), accounts)
-    strong = attacker & (_strength(world, first, last) >= BANDS[_BAND][0])
+    strong = attacker & (_strength(world, first, last) >= BANDS[STRONG][0])
     return Score(honest.account_days, int((alerted & ~attacker).sum()), int(strong.sum()), int((alerted & strong).sum()))
 
 
@@ -155,7 +151,7 @@ def _verdict(alert: Alert, *, harmless: bool) -> Verdict:
 
 def worlds_closing(fleets: dict[str, dict[str, list[Score]]]) -> str:
     """Scores by who rules and by author → text."""
-    head = ("author", "", "account-days", "accused/1000 days", "last world", f"found {_BAND}")
+    head = ("author", "", "account-days", "accused/1000 days", "last world", f"found {STRONG}")
     authors = next(iter(fleets.values()))
     return aligned(head, [(author, who, *_told(of[author])) for author in authors for who, of in fleets.items()])
 

@@ -18,7 +18,6 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import msgspec
 import numpy as np
 
 from pipeline.base.settings import DetectSettings
@@ -32,11 +31,12 @@ from pipeline.lab.evaluate.split import Split
 from pipeline.lab.evaluate.workloads import workload
 from pipeline.lab.prior import History, Player, fit, play
 from pipeline.lab.simulate.dice import Dice, generator
-from pipeline.lab.worlds import enterprise, exchange
+from pipeline.lab.worlds.authors import AUTHORS, SIZE
 from pipeline.scoring.inputs import MIN_REQUESTS, change_inputs, kind_inputs, level_inputs
 from pipeline.scoring.kinds import INDEX, KINDS
 from pipeline.scoring.levels import look_in
 from pipeline.scoring.prior import FILE as PRIOR_FILE
+from pipeline.scoring.prior import write_prior
 from pipeline.scoring.taught import FILE as TAUGHT_FILE
 from pipeline.scoring.taught import Taught, write_taught
 from pipeline.scoring.trees import Trees
@@ -48,17 +48,13 @@ if TYPE_CHECKING:
 
     from pipeline.features.blocks import Blocks
     from pipeline.lab.evaluate.table import Shard
-    from pipeline.lab.worlds.world import Author, World
+    from pipeline.lab.worlds.world import World
 
 T = TypeVar("T")
 WORKLOADS = {"teaching": 8, "teaching.foreign": 24, "teaching.habits": 24, "teaching.drawn": 24}
 """Populations of each, per source."""
-AUTHORS: dict[str, Author] = {"enterprise": enterprise.world, "exchange": exchange.world}
-"""Worlds by other hands, see `lab.worlds`."""
 WORLDS = (6, 4)
 """Worlds of each author that teach, per source: on the source as it is, and on sources drawn from it."""
-WORLD_SIZE = (90, 12)
-"""Customers and days of one."""
 COUNTED = ("standard", "teaching.foreign")
 """What the bars are counted on, equally many of each: populations that do not teach."""
 _SAID = 0.1
@@ -132,7 +128,7 @@ def lesson(data: Path | None, name: str, number: int) -> Lesson:
     return examples(blocks, hostile, np.array(kinds), number)
 
 
-def world_of(data: Path | None, author: str, seed: int, *, drawn: bool = False, size: tuple[int, int] = WORLD_SIZE) -> World:
+def world_of(data: Path | None, author: str, seed: int, *, drawn: bool = False, size: tuple[int, int] = SIZE) -> World:
     """An author's world of that size on the source as it is, or on one drawn from it."""
     source = marginals_of(data)
     if drawn:
@@ -250,8 +246,7 @@ def write(lessons: list[Lesson], histories: list[History]) -> None:
     folder = Path(__file__).parent.parent / "scoring"
     taught = teach(lessons)
     (folder / TAUGHT_FILE).write_bytes(write_taught(taught))
-    encoded = msgspec.json.format(msgspec.json.encode(fit(histories, taught)), indent=0)
-    (folder / PRIOR_FILE).write_bytes(encoded + b"\n")
+    (folder / PRIOR_FILE).write_bytes(write_prior(fit(histories, taught)))
 
 
 def _told(done: Future[T], what: str) -> T:

@@ -51,6 +51,9 @@ def test_the_verbs_of_the_contract_are_there() -> None:
 @pytest.mark.parametrize(
     ("verb", "modules"),
     [
+        ("--version", "river faust numba sklearn"),
+        ("evaluate", "river faust numba sklearn"),
+        ("bench", "river faust numba"),
         ("run", "river faust numba"),
         ("doctor", "river faust numba"),
         ("init", "river faust numba"),
@@ -59,7 +62,7 @@ def test_the_verbs_of_the_contract_are_there() -> None:
     ],
 )
 def test_a_verb_loads_only_what_it_needs(verb: str, modules: str) -> None:
-    """A role's process, and what checks and prepares for it, starts without the libraries that only other verbs need."""
+    """The command without a verb, a verb that is asked for help, a role's process: no library loads that is not needed."""
     program = "import sys; sys.argv[1:] = [sys.argv[1], '--help']\ntry:\n    from pipeline.cli.main import run; run()\nfinally:\n    "
     program += f"print('LOADED', [name for name in {modules.split()} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program, verb], cwd=ROOT, capture_output=True, text=True, check=True)

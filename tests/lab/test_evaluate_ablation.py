@@ -13,11 +13,16 @@ from typer.testing import CliRunner
 from pipeline.base.settings import DetectSettings
 from pipeline.cli import evaluate as verb
 from pipeline.detectors.models import AccountModels
-from pipeline.lab.evaluate import Order, Split, ablation_closing, encode_figures, page, play_ablation
 from pipeline.lab.evaluate.ablation import EVERYTHING, SameForAll, ablate, reliance, variants, without
+from pipeline.lab.evaluate.closing import ablation_closing
 from pipeline.lab.evaluate.ours import detect
+from pipeline.lab.evaluate.page import page
 from pipeline.lab.evaluate.parametric import load_parametric
 from pipeline.lab.evaluate.population import Builder, Plan
+from pipeline.lab.evaluate.report import encode_figures
+from pipeline.lab.evaluate.run import Order
+from pipeline.lab.evaluate.split import Split
+from pipeline.lab.evaluate.suite import play_ablation
 from pipeline.lab.evaluate.tape import Tape, record, replay
 from pipeline.scoring.inputs import CHANGE_NAMES, KIND_NAMES
 from pipeline.scoring.taught import shipped_taught

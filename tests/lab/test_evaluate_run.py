@@ -13,13 +13,17 @@ from typer.testing import CliRunner
 
 from pipeline.base.errors import SettingsError
 from pipeline.cli import evaluate as verb
-from pipeline.lab.evaluate import Order, Split, WindowOrder, closing, encode_figures, page, play, read_run, windows
+from pipeline.lab.evaluate.closing import closing
 from pipeline.lab.evaluate.ledger import append, entry
 from pipeline.lab.evaluate.mmd import Reference, unit
+from pipeline.lab.evaluate.page import page
 from pipeline.lab.evaluate.page import page as render
 from pipeline.lab.evaluate.probe import auc, probe_auc
-from pipeline.lab.evaluate.protocol import surprise
-from pipeline.lab.evaluate.run import source_digest
+from pipeline.lab.evaluate.protocol import WindowOrder, surprise, windows
+from pipeline.lab.evaluate.report import encode_figures
+from pipeline.lab.evaluate.run import Order, source_digest
+from pipeline.lab.evaluate.split import Split
+from pipeline.lab.evaluate.suite import play, read_run
 from pipeline.lab.evaluate.workloads import workload
 
 

@@ -21,7 +21,8 @@ from pipeline.lab.backtest import Backtest
 from pipeline.lab.evaluate.parametric import load_parametric
 from pipeline.lab.evaluate.split import Split
 from pipeline.lab.rehearsal import cast, rehearse
-from pipeline.lab.teach import AUTHORS, world_history
+from pipeline.lab.teach import world_history
+from pipeline.lab.worlds.authors import AUTHORS
 from tests.lab import forge, province, town, workshop
 
 if TYPE_CHECKING:
