@@ -129,6 +129,6 @@ FEATURES: tuple[Feature, ...] = (
         "recent_shift", "ln(ratio)", _BLOCK, 1, "shift", _INTRUDERS, "distance of the last 200 prompts from the usual over the expected"
     ),
 )
-"""Index = column of `Blocks.vector` = the constant of that name in `kernel`. Behind them stand the usual values of `row.USUAL`."""
+"""Index = column of `Blocks.vector` = the constant of that name in `layout`. Behind them stand the usual values of `row.USUAL`."""
 
 INDEX: dict[str, int] = {feature.name: i for i, feature in enumerate(FEATURES)}
