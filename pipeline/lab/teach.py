@@ -57,6 +57,8 @@ WORLDS = (6, 4)
 """Worlds of each author that teach, per source: on the source as it is, and on sources drawn from it."""
 COUNTED = ("standard", "teaching.foreign")
 """What the bars are counted on, equally many of each: populations that do not teach."""
+TAUGHT_LOOKS = 8
+"""Looks that teach LEVEL. Few accounts come to later ones, and those would teach that much is bad."""
 _SAID = 0.1
 """A block or life with a smaller share of attack requests is neither a good example nor a good counterexample."""
 _PER_SHARD = 6_000
@@ -164,7 +166,8 @@ def examples(blocks: Blocks, hostile: NDArray[np.int64], kinds: NDArray[np.int64
     first = np.searchsorted(blocks.slot[by_account], blocks.slot[by_account])
     so_far[by_account] = running - np.concatenate(([0], running))[first]
     life = so_far / np.maximum(blocks.totals[:, 0], 1)
-    looks = np.flatnonzero((look_in(blocks.totals[:, 0], blocks.requests) >= 0) & ((life == 0.0) | (life >= _SAID)))
+    look = look_in(blocks.totals[:, 0], blocks.requests)
+    looks = np.flatnonzero((look >= 0) & (look < TAUGHT_LOOKS) & ((life == 0.0) | (life >= _SAID)))
     attack = chosen[(share[chosen] > 0.0) & (kinds[blocks.slot[chosen]] >= 0)]
     v, t = blocks.vector, blocks.totals
     return Lesson(

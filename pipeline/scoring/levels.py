@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FIRST_LOOK = 50
-LOOKS = 8
-"""Looks at 50, 100, … 6,400 requests; later ones would compare with too few accounts."""
+LOOKS = 12
+"""Looks at 50, 100, … 102,400 requests: whoever takes that much should have been looked at lately."""
 _LOOKS_AT = [FIRST_LOOK << look for look in range(LOOKS)]
 _CUTS = np.array(_LOOKS_AT)
 
