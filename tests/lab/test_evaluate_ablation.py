@@ -126,14 +126,14 @@ def test_layers_that_are_off_raise_nothing(shard: Shard) -> None:
 
 def test_the_table_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs, writes JSON that diffs clean and a page that escapes and fetches nothing, is taken up, goes into the report."""
-    few = [v for v in variants() if v.name in {EVERYTHING, "CHANGE", "storm brake", "template"}]
+    few = [v for v in variants() if v.name in {EVERYTHING, "CHANGE", "LEVEL", "storm brake", "template"}]
     monkeypatch.setattr("pipeline.lab.evaluate.ablation.variants", lambda: few)
     app = typer.Typer()
     verb.register(app)
     arguments = ["evaluate", "ablate", "--workload", "smoke", "--jobs", "1", "--out", str(tmp_path)]
     first = CliRunner().invoke(app, arguments)
     assert first.exit_code == 0, first.output
-    for row in ("everything", "CHANGE", "storm brake", "template"):
+    for row in ("everything", "CHANGE", "LEVEL", "storm brake", "template"):
         assert f"\n{row}" in first.output
     written = (tmp_path / "ablation.json").read_bytes()
     table, figures, outcome = play_ablation(ordered(tmp_path), lambda *_: None)
@@ -142,7 +142,8 @@ def test_the_table_on_the_command_line(tmp_path: Path, monkeypatch: pytest.Monke
     rows = {r["off"]: r for r in table["workloads"]["smoke"]["rows"]}
     assert rows[EVERYTHING]["lost"] == rows[EVERYTHING]["gained"] == 0
     assert rows["storm brake"]["false"] == rows[EVERYTHING]["false"]
-    assert rows["CHANGE"]["lost"] >= 1
+    assert rows["LEVEL"]["lost"] >= 1
+    assert rows["CHANGE"]["delay"]["share ≥ 50 %"] > rows[EVERYTHING]["delay"]["share ≥ 50 %"]
     assert reliance(figures, outcome.results) == table
     text = (tmp_path / "ablation.html").read_text()
     assert "<svg" in text
