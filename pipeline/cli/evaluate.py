@@ -70,6 +70,9 @@ def run(
 
       stillwatch evaluate run --data DIR --budget 1 --budget 10
     """
+    budgets = tuple(budget or (1.0,))
+    if min(budgets) <= 0:
+        raise SettingsError(f"--budget {min(budgets):g}: allowed is more than 0")
     from pipeline.lab.evaluate import closing, suite, workloads  # noqa: PLC0415 - seconds that no other verb should pay
     from pipeline.lab.evaluate.run import Order  # noqa: PLC0415 - as above
 
@@ -77,7 +80,7 @@ def run(
         out=out,
         workloads=tuple(workload or workloads.JUDGE_SUITE),
         split=split,
-        budgets=tuple(budget or (1.0,)),
+        budgets=budgets,
         data=data,
         jobs=jobs,
         raw=raw,
@@ -86,8 +89,6 @@ def run(
         shards=shards,
         minutes=minutes,
     )
-    if any(b <= 0 for b in order.budgets):
-        raise SettingsError(f"--budget {min(order.budgets):g}: allowed is more than 0")
     begun = time.monotonic()
     with _progress() as tell:
         figures, outcome = suite.play(order, tell)

@@ -17,7 +17,6 @@ from pipeline.lab.evaluate.closing import closing
 from pipeline.lab.evaluate.ledger import append, entry
 from pipeline.lab.evaluate.mmd import Reference, unit
 from pipeline.lab.evaluate.page import page
-from pipeline.lab.evaluate.page import page as render
 from pipeline.lab.evaluate.probe import auc, probe_auc
 from pipeline.lab.evaluate.protocol import WindowOrder, surprise, windows
 from pipeline.lab.evaluate.report import encode_figures
@@ -96,7 +95,7 @@ def test_the_page_is_one_file_that_fetches_nothing(smoke: tuple[Path, dict[str, 
     for outside in ("src=", "href=", "url(", "<script", "@import"):
         assert outside not in text
     hostile = orjson.loads(encode_figures(smoke[1]).replace(b'"smoke"', b'"<b>smoke"'))
-    assert "<b>smoke" not in render(hostile)
+    assert "<b>smoke" not in page(hostile)
 
 
 def test_the_ledger_gets_one_line_per_run(smoke: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:

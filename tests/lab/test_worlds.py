@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from pipeline.base.errors import SettingsError
 from pipeline.base.settings import DetectSettings, IngestSettings, Settings
+from pipeline.base.times import DAY_MS
 from pipeline.cli.evaluate import register
 from pipeline.events.alert import Kind
 from pipeline.intake.batch import read_batch
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 CUSTOMERS, DAYS = 48, 2
 MORE = {"forge": 96, "province": 96}
 """Customers where some of them are the attackers: fewer would not be of all kinds."""
-DAY_MS, EPOCH_MS = 86_400_000, 1_772_409_600_000
+EPOCH_MS = 1_772_409_600_000
 WORLDS = {**AUTHORS, "forge": forge.world, "province": province.world, "town": town.world, "workshop": workshop.world}
 authors = pytest.mark.parametrize("author", WORLDS)
 
