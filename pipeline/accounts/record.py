@@ -8,7 +8,8 @@ from pipeline.accounts.positions import Position
 from pipeline.accounts.watermark import Source
 from pipeline.base.errors import CodecError, NewerFormatError
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+"""Goes up when a record no longer means what it did: 2, features of requests from new origins (docs/decisions/0067)."""
 
 
 class AccountRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -89,6 +90,9 @@ def _check(data: bytes, what: str) -> None:
     except (msgspec.MsgspecError, TypeError, IndexError, KeyError) as err:
         raise CodecError(f"{what} does not decode: {err}") from None
     if version > STATE_VERSION:
-        raise NewerFormatError(
-            f"{what} has state version {version}; this program reads up to {STATE_VERSION}", next_step="upgrade this worker"
+        raise NewerFormatError(f"{what} has state version {version}; this program reads {STATE_VERSION}", next_step="upgrade this worker")
+    if version < STATE_VERSION:
+        raise CodecError(
+            f"{what} has state version {version}, of a detector with other features; this program reads {STATE_VERSION}",
+            next_step="begin anew: a new prefix beside the old one, or `stillwatch init --reset-state`",
         )

@@ -117,6 +117,8 @@ FEATURES: tuple[Feature, ...] = (
     Feature("new_agent_share", "share", _BLOCK, 1, "agents", _INTRUDERS, "requests by a user agent not seen on two earlier days"),
     Feature("new_country_share", "share", _BLOCK, 1, "newcomers", _INTRUDERS, "requests from a country not seen on two earlier days"),
     Feature("new_model_share", "share", _BLOCK, 1, "pivot", _PIVOT, "requests for a model not seen on two earlier days"),
+    Feature("new_prefix_share", "share", _BLOCK, 1, "purpose", _INTRUDERS, "prompts whose beginning was not seen on two earlier days"),
+    Feature("new_settings_share", "share", _BLOCK, 1, "agents", _INTRUDERS, "requests with settings not seen on two earlier days"),
     Feature("model_shift", "distance", _BLOCK, 1, "pivot", _PIVOT, "distance of the mix of models from the usual"),
     Feature("switch_rate", "share", _BLOCK, 1, "switching", _INTRUDERS, "requests within a minute of one from another network"),
     Feature("failover_share", "share", _BLOCK, 1, "limits", _LIMITS, "requests with another key or address soon after a 403 or 429"),
@@ -127,6 +129,26 @@ FEATURES: tuple[Feature, ...] = (
     Feature("mean_shift", "ln(ratio)", _BLOCK, 1, "shift", _INTRUDERS, "distance of the prompts from the usual over the expected"),
     Feature(
         "recent_shift", "ln(ratio)", _BLOCK, 1, "shift", _INTRUDERS, "distance of the last 200 prompts from the usual over the expected"
+    ),
+    Feature("input_length_sd", "ln(tokens)", _BLOCK, -1, "regularity", _TASKS, "spread of the logarithm of input tokens"),
+    Feature("life_input_length_sd", "ln(tokens)", _LIFE, -1, "regularity", _TASKS, "spread of the logarithm of input tokens"),
+    Feature(
+        "strangers_distance",
+        "difference",
+        _BLOCK,
+        1,
+        "newcomers",
+        _INTRUDERS,
+        "likeness (cosine) to the account's direction of the prompts from known origins, less that of the ones from new origins",
+    ),
+    Feature(
+        "strangers_output",
+        "ln(ratio)",
+        _BLOCK,
+        1,
+        "newcomers",
+        _INTRUDERS,
+        "answer lengths of requests from new origins, over those of the others",
     ),
 )
 """Index = column of `Blocks.vector` = the constant of that name in `layout`. Behind them stand the usual values of `row.USUAL`."""

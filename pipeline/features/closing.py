@@ -46,6 +46,14 @@ def _remember(row: Row, v: NDArray[np.float64], weight: float) -> None:
 
 
 @inline
+def _contrast(part: float, of_part: float, whole: float, of_whole: float) -> float:
+    """Mean of a part of the requests less that of the others, from sums and how many each is of; NaN where one is nobody."""
+    if of_part in (0.0, of_whole):
+        return math.nan
+    return part / of_part - (whole - part) / (of_whole - of_part)
+
+
+@inline
 def _write_volume(row: Row, v: NDArray[np.float64]) -> None:
     """Volume and rhythm as of the block's last event."""
     n = float(row.block_requests)
@@ -81,6 +89,7 @@ def _write_form(row: Row, v: NDArray[np.float64]) -> None:
     v[at.LOGPROBS_SHARE] = c[at.C_LOGPROBS] / n
     v[at.TINY_SHARE] = c[at.C_TINY] / n
     v[at.TEMPERATURE] = ratio(s[at.S_TEMPERATURE], float(c[at.C_TEMPERATURES]))
+    v[at.INPUT_LENGTH_SD] = sd(s[at.S_INPUT_LOG], s[at.S_INPUT_LOG2], float(c[at.C_INPUTS]))
 
 
 @inline
@@ -100,6 +109,11 @@ def _write_prompts(row: Row, v: NDArray[np.float64]) -> float:
     _, v[at.SUFFIX_REPEAT] = repeats(row.block_suffixes, p)
     v[at.LANGUAGES] = float(bits(row.block_scripts & _WRITTEN)) if p > 0.0 else math.nan
     v[at.SCRIPT_SHIFT] = mix_shift(row.block_scripts_mix, row.script_mix) if lc[at.C_PRINTS] >= _KNOWN else math.nan
+
+    nears = float(c[at.C_NEARS])
+    known_near = lc[at.C_NEARS] >= _KNOWN
+    strangers = float(row.block_strangers[0])
+    v[at.STRANGERS_DISTANCE] = -_contrast(float(row.block_strange[0]), strangers, s[at.S_NEAR], nears) if known_near else math.nan
 
     length2 = 0.0
     fast2 = 0.0
@@ -146,6 +160,8 @@ def _write_friction(row: Row, v: NDArray[np.float64]) -> None:
     v[at.SWITCH_RATE] = ratio(float(row.block_switches), float(row.block_pairs))
     v[at.FAILOVER_SHARE] = ratio(float(row.block_failovers), float(row.block_origins))
     close_seen(row, v)
+    strangers = float(row.block_strangers[1])
+    v[at.STRANGERS_OUTPUT] = _contrast(float(row.block_strange[1]), strangers, row.block_sums[at.S_OUTPUT_LOG], float(c[at.C_OUTPUTS]))
     born = row.created_ms if row.created_ms > 0 else row.first_ms
     v[at.AGE_DAYS] = math.log1p(max(float(row.block_last_ms - born) / DAY_MS, 0.0))
 
@@ -230,6 +246,7 @@ def _write_life(row: Row, v: NDArray[np.float64]) -> None:
     v[at.LIFE_REFUSED_SHARE] = lc[at.C_REFUSED] / total
     v[at.LIFE_LISTS_SHARE] = lc[at.C_LISTS] / total
     v[at.LIFE_GAP_SD] = sd(ls[at.S_GAP_LOG], ls[at.S_GAP_LOG2], float(lc[at.C_GAPS]))
+    v[at.LIFE_INPUT_LENGTH_SD] = sd(ls[at.S_INPUT_LOG], ls[at.S_INPUT_LOG2], float(lc[at.C_INPUTS]))
     span_hours = float(row.last_ms // HOUR_MS - row.first_ms // HOUR_MS) + 1.0
     v[at.LIFE_ACTIVE_SHARE] = float(row.active_hours) / max(span_hours, 1.0)
     v[at.LIFE_HOURLY_REQUESTS] = math.log(total / float(row.active_hours))
@@ -263,6 +280,10 @@ def _clear(row: Row) -> None:
     row.block_told = _ZERO
     row.block_new = _ZERO
     row.block_countries = _ZERO
+    row.block_ways = _ZERO
+    for j in range(2):
+        row.block_strange[j] = 0.0
+        row.block_strangers[j] = 0
     for j in range(row.block_models_mix.shape[0]):
         row.block_models_mix[j] = 0
         row.block_scripts_mix[j] = 0

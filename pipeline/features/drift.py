@@ -77,12 +77,15 @@ def move_means(row: Row, prompts: float, all_prompts: float, requests: float) ->
     noise[1] = (1.0 - on_slow) ** 2 * noise[1] + on_slow**2 / prompts
     noise[3] = (1.0 - on_slow) * noise[3] + on_slow * _on_recent(prompts, all_prompts) / prompts
     scale = at.MEAN_UNIT / (at.SKETCH_UNIT * prompts)
+    fast2 = 0
     for j in range(b.shape[0]):
         x = float(b[j]) * scale
         y = float(f[j])
         f[j] = math.floor(y + on_fast * (x - y) + 0.5)
+        fast2 += int(f[j]) * int(f[j])
         z = float(w[j])
         w[j] = math.floor(z + on_slow * (x - z) + 0.5)
+    row.fast_length = math.sqrt(float(fast2))
     return fast
 
 

@@ -21,7 +21,7 @@ from pipeline.features.counting import mark, popular
 from pipeline.features.layout import DAY_HOURS
 from pipeline.features.mixing import script_bucket
 from pipeline.features.origins import add_origin, network_name
-from pipeline.features.seen import next_day, unseen
+from pipeline.features.seen import from_new_origin, next_day, unseen
 from pipeline.intake.markers import MATERIAL, REASONING
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def _advance_hour(row: Row, hour: int) -> None:
 
 
 @inline
-def _add_print(row: Row, columns: Columns, i: int) -> None:
+def _add_print(row: Row, columns: Columns, i: int, strange: bool) -> None:  # noqa: FBT001 - a kernel
+    """A prompt's print, from an origin that is new to the account or not."""
     c = row.block_counts
     s = row.block_sums
     c[at.C_PRINTS] += 1
@@ -86,7 +87,10 @@ def _add_print(row: Row, columns: Columns, i: int) -> None:
             break
     popular(row.templates, row.template_counts, template)
     row.block_templates[template >> np.uint64(56) & _BUCKET] += 1
-    row.block_prefixes[columns.print_prefix[i] >> np.uint64(56) & _BUCKET] += 1
+    prefix = columns.print_prefix[i]
+    row.block_prefixes[prefix >> np.uint64(56) & _BUCKET] += 1
+    row.block_told += _ONE << np.uint64(8 * at.I_PREFIX)
+    row.block_new += unseen(row, at.I_PREFIX, prefix << np.uint64(2))
     value = columns.print_suffix[i]
     row.life_suffixes[(value >> np.uint64(54)) & np.uint64(3)] |= _ONE << (value >> np.uint64(56) & _BUCKET)
     row.block_suffixes[value >> np.uint64(56) & _BUCKET] += 1
@@ -95,29 +99,53 @@ def _add_print(row: Row, columns: Columns, i: int) -> None:
     row.block_scripts_mix[script_bucket(script)] += 1
     sketch = columns.print_sketch[i]
     norm2 = 0
+    along = 0
+    f = row.fast
     for j in range(sketch.shape[0]):
         norm2 += int(sketch[j]) * int(sketch[j])
+        along += int(sketch[j]) * int(f[j])
     if norm2 > 0:
-        scale = at.SKETCH_UNIT / math.sqrt(float(norm2))
+        length = math.sqrt(float(norm2))
+        scale = at.SKETCH_UNIT / length
         b = row.block_sketch
         for j in range(sketch.shape[0]):
             b[j] += math.floor(float(sketch[j]) * scale + 0.5)
+        if row.fast_length > 0.0:
+            _add_nearness(row, float(along) / (length * float(row.fast_length)), strange)
+
+
+@inline
+def _add_nearness(row: Row, cosine: float, strange: bool) -> None:  # noqa: FBT001 - a kernel
+    """How near a prompt is to where the account's prompts usually point."""
+    c = row.block_counts
+    s = row.block_sums
+    s[at.S_NEAR] += cosine
+    c[at.C_NEARS] += 1
+    if strange:
+        row.block_strange[0] += cosine
+        row.block_strangers[0] += 1
 
 
 @inline
 def _add_settings(row: Row, columns: Columns, i: int) -> None:
-    """The combination of model and settings, of a request that has settings."""
+    """The settings of a request that has some, with the model and without."""
     heat = float(columns.temperature[i])
     limit = columns.max_tokens[i]
     choices = columns.choice_count[i]
     told = abs(heat) < _HOT
-    if limit < 0 and choices < 0 and not told:
-        return
-    x = columns.symbol_hash[columns.model[i]]
-    x = (x ^ np.uint64(limit + 1)) * _SPREAD
+    stream = columns.stream[i]
+    x = np.uint64(limit + 1) * _SPREAD
     x = ((x ^ (x >> np.uint64(32))) ^ np.uint64(choices + 1)) * _SPREAD
     x = ((x ^ (x >> np.uint64(32))) ^ np.uint64(math.floor((heat + _HOT) * 1_000.0) + 1 if told else 0)) * _SPREAD
-    row.block_settings |= mark(x)
+    x ^= x >> np.uint64(32)
+    told = told or limit >= 0 or choices >= 0
+    if told:
+        row.block_settings |= mark((x ^ columns.symbol_hash[columns.model[i]]) * _SPREAD)
+    if told or stream >= 0:
+        x = (x ^ np.uint64(stream + 1)) * _SPREAD
+        row.block_ways |= mark(x)
+        row.block_told += _ONE << np.uint64(8 * at.I_SETTINGS)
+        row.block_new += unseen(row, at.I_SETTINGS, x)
 
 
 @inline
@@ -165,6 +193,9 @@ def _add(row: Row, columns: Columns, i: int, hour: int) -> None:
     if value >= 0:
         row.input_tokens += value
         s[at.S_INPUT] += value
+        size = math.log1p(float(value))
+        s[at.S_INPUT_LOG] += size
+        s[at.S_INPUT_LOG2] += size * size
         c[at.C_INPUTS] += 1
         tokens += value
     value = columns.output_tokens[i]
@@ -252,9 +283,13 @@ def _add(row: Row, columns: Columns, i: int, hour: int) -> None:
         new |= unseen(row, at.I_COUNTRY, name)
     row.block_told += told
     row.block_new += new
+    strange = from_new_origin(row, new)
+    if strange and columns.output_tokens[i] >= 0:
+        row.block_strange[1] += math.log1p(float(columns.output_tokens[i]))
+        row.block_strangers[1] += 1
     _add_settings(row, columns, i)
     if columns.print_present[i] == 1:
-        _add_print(row, columns, i)
+        _add_print(row, columns, i, strange)
 
 
 @inline

@@ -26,24 +26,24 @@ USUAL = (
     "task_share", "error_share", "limited_share", "refused_share", "lists_share", "addresses", "keys", "models",
     "new_key_share", "new_address_share", "new_network_share", "new_agent_share", "new_country_share", "new_model_share",
     "model_shift", "switch_rate", "failover_share", "languages", "script_shift", "settings_spread", "suffix_repeat",
-    "mean_shift", "recent_shift",
+    "mean_shift", "recent_shift", "input_length_sd", "new_prefix_share", "new_settings_share",
 )  # fmt: skip
 """Block features whose usual value an account keeps, so that an alert can say what was expected of it."""
 
-IDENTITIES = ("key", "address", "network", "agent", "country", "model")
+IDENTITIES = ("key", "address", "network", "agent", "country", "model", "prefix", "settings")
 """What can be new to an account, in the order of its maps of what was seen."""
 MIX = 16
 """Buckets of the running mixes: models by hash, scripts by `mixing.script_bucket`."""
 
 SUMS = (
     "input", "output", "reasoning", "cached", "output_log", "output_log2", "length_log", "length_log2", "gap_log", "gap_log2",
-    "temperature",
+    "temperature", "input_log", "input_log2", "near",
 )  # fmt: skip
 """What is summed over requests that have it: tokens by kind, ln(1 + output tokens), ln(1 + prompt characters),
-ln(1 + pause in ms), temperature."""
+ln(1 + pause in ms), temperature, ln(1 + input tokens), cosine to the fast mean."""
 COUNTS = (
     "inputs", "outputs", "reasonings", "caches", "prints", "markers", "tasks", "errors", "limited", "refused", "lists",
-    "logprobs", "choices", "tiny", "gaps", "generations", "temperatures", "recurring",
+    "logprobs", "choices", "tiny", "gaps", "generations", "temperatures", "recurring", "nears",
 )  # fmt: skip
 """Requests that have a field or a property; the denominators and numerators of every share."""
 
@@ -89,6 +89,7 @@ ROW: np.dtype[np.void] = np.dtype(
         ("refused_ms", "<i8"),  # the latest answer 403 or 429
         ("refused_key", "<u8"),
         ("refused_address", "<u8"),
+        ("fast_length", "<f4"),  # of the fast mean
         ("recent", "<i2", (SKETCH,)),  # running mean of unit sketches over the last 200 prompts or so, 16384 = 1
         ("scatter", "<f4", (2,)),  # squared distance per prompt that block and recent mean have shown from fast and slow
         ("noise", "<f4", (4,)),  # variance of the means fast, slow, recent, and covariance of the last two, in prompts' scatters
@@ -110,7 +111,10 @@ ROW: np.dtype[np.void] = np.dtype(
         ("block_failovers", "u1"),
         ("block_told", "<u8"),  # byte k: requests that have identity k
         ("block_new", "<u8"),  # byte k: those of them whose value was not seen on two earlier days
+        ("block_strange", "<f4", (2,)),  # requests from a new origin: sums of cosine to the fast mean, ln(1 + output tokens)
+        ("block_strangers", "u1", (2,)),  # how many of each
         ("block_countries", "<u8"),
+        ("block_ways", "<u8"),  # settings but for the model
         ("block_scripts", "<u8"),  # bit: value of print_script
         ("block_settings", "<u8"),
         ("block_addresses", "<u8"),

@@ -54,6 +54,15 @@ def unseen(row: Row, which: int, name: np.uint64) -> np.uint64:
 
 
 @inline
+def from_new_origin(row: Row, new: np.uint64) -> bool:
+    """Whether a request with these new values, byte by byte, comes from where the account has not been seen."""
+    strange = False
+    for k in range(at.I_COUNTRY + 1):
+        strange = strange or (row.seen_days[k] == _ENOUGH and (new >> np.uint64(8 * k)) & _BYTE != 0)
+    return strange
+
+
+@inline
 def close_seen(row: Row, v: NDArray[np.float64]) -> None:
     """Write the shares of new values, then join the block's values with today's; a block never spans two of `next_day`.
 
@@ -70,3 +79,7 @@ def close_seen(row: Row, v: NDArray[np.float64]) -> None:
     today[at.I_AGENT] |= row.block_agents
     today[at.I_COUNTRY] |= row.block_countries
     today[at.I_MODEL] |= row.block_models
+    today[at.I_SETTINGS] |= row.block_ways
+    for j in range(row.block_prefixes.shape[0]):
+        if row.block_prefixes[j] > 0:
+            today[at.I_PREFIX] |= np.uint64(1) << np.uint64(j)

@@ -97,6 +97,8 @@ PHRASES: dict[str, Words] = {
     "new_agent_share": Words("requests by client programs that are new to it", "percent"),
     "new_country_share": Words("requests from countries that are new to it", "percent"),
     "new_model_share": Words("requests for models that are new to it", "percent"),
+    "new_prefix_share": Words("prompts with a beginning that is new to it", "percent"),
+    "new_settings_share": Words("requests with settings that are new to it", "percent"),
     "model_shift": Words("change of the models it uses (0 none, 1 all)", "number"),
     "switch_rate": Words("requests within a minute of one from another network", "percent"),
     "failover_share": Words("requests that go on with another key or address once refused", "percent"),
@@ -106,6 +108,10 @@ PHRASES: dict[str, Words] = {
     "suffix_repeat": Words("pairs of prompts that end alike", "percent"),
     "mean_shift": Words("drift of its subjects, as a multiple of what chance gives", "rate"),
     "recent_shift": Words("drift of its last 200 subjects, as a multiple of what chance gives", "rate"),
+    "input_length_sd": Words("unevenness of request lengths", "times"),
+    "strangers_distance": Words("how much farther from its usual subjects requests from new places are", "number"),
+    "strangers_output": Words("answers to requests from new places, as a multiple of the others", "rate"),
+    "life_input_length_sd": Words("unevenness of all its request lengths", "times"),
 }
 """By feature name; a test holds it complete."""
 

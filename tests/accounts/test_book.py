@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.accounts.book import Book, HoleError
-from pipeline.accounts.record import decode_account, decode_marker
+from pipeline.accounts.record import STATE_VERSION, decode_account, decode_marker
 from pipeline.base.errors import CodecError, LineageError, NewerFormatError
 from pipeline.base.settings import DetectSettings
 from pipeline.base.times import DAY_MS, HOUR_MS
@@ -270,16 +270,18 @@ def test_state_of_another_lineage_is_refused(frames: list[bytes]) -> None:
         Book.restore(0, 1, SETTINGS.model_copy(update={"alert_budget": 2.0}), log.live.items(), "frames-id")
 
 
-def test_a_checkpoint_from_a_newer_version_is_refused(frames: list[bytes]) -> None:
-    """The worker stops before it touches anything."""
+@pytest.mark.parametrize(("version", "step"), [(1, "--reset-state"), (9, "upgrade")])
+def test_a_checkpoint_of_another_version_is_refused(frames: list[bytes], version: int, step: str) -> None:
+    """The worker stops before it touches anything, and says what to do."""
     log = _saved(frames)
     marker = next(key for key in log.live if key[:1] == b"m")
     value = bytearray(log.live[marker])
-    assert value[1] == 1  # msgpack: array header, then the format as a small integer
-    value[1] = 9
+    assert value[1] == STATE_VERSION  # msgpack: array header, then the format as a small integer
+    value[1] = version
     log.live[marker] = bytes(value)
-    with pytest.raises(NewerFormatError, match="upgrade"):
+    with pytest.raises(CodecError, match=step) as refused:
         Book.restore(0, 1, SETTINGS, log.live.items(), "frames-id")
+    assert isinstance(refused.value, NewerFormatError) == (version > STATE_VERSION)
 
 
 def test_an_incomplete_state_log_is_refused(frames: list[bytes]) -> None:

@@ -35,6 +35,6 @@ def test_features_say_what_they_are() -> None:
 
 
 def test_a_row_is_small() -> None:
-    """An account's features and open block fit into 2.5 KB, without padding that nobody owns."""
-    assert ROW.itemsize <= 2_560
+    """An account's features and open block fit into 2,688 bytes, without padding that nobody owns."""
+    assert ROW.itemsize <= 2_688
     assert sum(dtype.itemsize for dtype, *_ in (ROW.fields or {}).values()) >= ROW.itemsize - 64
