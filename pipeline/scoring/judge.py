@@ -165,7 +165,7 @@ class Judge:
         if odds < self.bars.bar(Measure.LEVEL, verdicts.bar_shift(mind, kind, Baseline.LEVEL)):
             return []
         reasons = _reasons(self._taught.level, level_inputs(blocks.vector[k : k + 1], blocks.totals[k : k + 1])[0], LEVEL_SOURCES)
-        if not _agree(reasons) or verdicts.held(mind, kind) or known_already(mind, odds, int(blocks.closed_ms[k])):
+        if not _agree(reasons) or known_already(mind, odds, int(blocks.closed_ms[k])) or verdicts.held(mind, kind):
             return []
         mind.told = odds
         return [Finding(kind, reasons, level=True)]
