@@ -127,25 +127,47 @@ def _add_nearness(row: Row, cosine: float, strange: bool) -> None:  # noqa: FBT0
 
 
 @inline
+def _hash(x: np.uint64) -> np.uint64:
+    """Mixes a small number well enough for a map of 64 bits."""
+    x *= _SPREAD
+    return (x ^ (x >> np.uint64(32))) * _SPREAD
+
+
+@inline
+def _add_setting(row: Row, field: int, value: np.uint64) -> bool:
+    """A setting that a request tells; returns whether the account told others of it, and not this one, on two earlier days."""
+    name = _hash(np.uint64(field))
+    named = _hash(name ^ value)
+    row.block_ways |= mark(name) | mark(named)
+    known = row.seen_twice[at.I_SETTINGS]
+    return bool((known & mark(name)) != 0 and (known & mark(named)) == 0)
+
+
+@inline
 def _add_settings(row: Row, columns: Columns, i: int) -> None:
-    """The settings of a request that has some, with the model and without."""
-    heat = float(columns.temperature[i])
+    """The settings of a request: each for itself, so that one a gateway drops or adds is not new, and their combination."""
     limit = columns.max_tokens[i]
     choices = columns.choice_count[i]
-    told = abs(heat) < _HOT
     stream = columns.stream[i]
-    x = np.uint64(limit + 1) * _SPREAD
-    x = ((x ^ (x >> np.uint64(32))) ^ np.uint64(choices + 1)) * _SPREAD
-    x = ((x ^ (x >> np.uint64(32))) ^ np.uint64(math.floor((heat + _HOT) * 1_000.0) + 1 if told else 0)) * _SPREAD
-    x ^= x >> np.uint64(32)
-    told = told or limit >= 0 or choices >= 0
-    if told:
-        row.block_settings |= mark((x ^ columns.symbol_hash[columns.model[i]]) * _SPREAD)
-    if told or stream >= 0:
-        x = (x ^ np.uint64(stream + 1)) * _SPREAD
-        row.block_ways |= mark(x)
-        row.block_told += _ONE << np.uint64(8 * at.I_SETTINGS)
-        row.block_new += unseen(row, at.I_SETTINGS, x)
+    heat = float(columns.temperature[i])
+    warm = np.uint64(math.floor((heat + _HOT) * 1_000.0) + 1) if abs(heat) < _HOT else np.uint64(0)
+    new = False
+    if limit >= 0:
+        new = _add_setting(row, 1, np.uint64(limit + 1))
+    if choices >= 0:
+        new = _add_setting(row, 2, np.uint64(choices + 1)) or new
+    if stream >= 0:
+        new = _add_setting(row, 3, np.uint64(stream + 1)) or new
+    if warm != 0:
+        new = _add_setting(row, 4, warm) or new
+    if limit >= 0 or choices >= 0 or warm != 0:
+        row.block_settings |= mark(
+            _hash(columns.symbol_hash[columns.model[i]] ^ _hash(_hash(np.uint64(limit + 1)) ^ np.uint64(choices + 1)) ^ warm)
+        )
+    elif stream < 0:
+        return
+    row.block_told += _ONE << np.uint64(8 * at.I_SETTINGS)
+    row.block_new += (_ONE if new else np.uint64(0)) << np.uint64(8 * at.I_SETTINGS)
 
 
 @inline

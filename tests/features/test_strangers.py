@@ -55,3 +55,10 @@ def test_settings_are_new_for_two_days(fabric: Fabric) -> None:
     usual = {"max_tokens": 100, "temperature": 0.5, "model": "m"}
     v = days(fabric, [usual, usual, usual, dict(usual, model="m2"), *[dict(usual, max_tokens=200)] * 3])
     assert v[2:, at.NEW_SETTINGS_SHARE].tolist() == [0.0, 0.0, 1.0, 1.0, 0.0]
+
+
+def test_a_setting_that_a_gateway_drops_or_adds_is_not_new(fabric: Fabric) -> None:
+    """Absent is missing; a field that begins late has no past: only another value beside a known one is new."""
+    usual = {"max_tokens": 100, "temperature": 0.5, "stream": -1}
+    v = days(fabric, [usual, usual, usual, dict(usual, max_tokens=-1), *[dict(usual, stream=1)] * 3, dict(usual, stream=0)])
+    assert v[2:, at.NEW_SETTINGS_SHARE].tolist() == [0.0, 0.0, 0.0, 0.0, 0.0, 1.0]
