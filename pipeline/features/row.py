@@ -114,7 +114,7 @@ ROW: np.dtype[np.void] = np.dtype(
         ("block_strange", "<f4", (2,)),  # requests from a new origin: sums of cosine to the fast mean, ln(1 + output tokens)
         ("block_strangers", "u1", (2,)),  # how many of each
         ("block_countries", "<u8"),
-        ("block_ways", "<u8"),  # settings but for the model
+        ("block_ways", "<u8"),  # marks of the settings told: each by its name, and with its value
         ("block_scripts", "<u8"),  # bit: value of print_script
         ("block_settings", "<u8"),
         ("block_addresses", "<u8"),
