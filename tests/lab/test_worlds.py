@@ -99,11 +99,11 @@ def test_a_world_that_never_taught_has_most_attackers_found_and_few_customers_ac
 
 
 def test_an_analyst_who_rules_on_every_alert_reads_fewer_in_vain() -> None:
-    """Two worlds in turn that never taught, where the budget is overspent; verdicts come twelve hours after an alert.
+    """Three worlds in turn that never taught, where the budget is overspent; verdicts come twelve hours after an alert.
 
     Eight days are short: most customers are there from the first day on (docs/evaluation.md has longer ones).
     """
-    fleet = [cast(town.world(seed, load_parametric(), Split.JUDGE, 120, 8)) for seed in (7, 8)]
+    fleet = [cast(town.world(seed, load_parametric(), Split.JUDGE, 60, 8)) for seed in (7, 8, 9)]
     silent, ruled = (_together(rehearse(fleet, DetectSettings(), after)) for after in (None, DAY_MS // 2))
     assert silent.accused >= 20, "nothing to be seen here"
     assert ruled.accused <= 0.8 * silent.accused
