@@ -90,7 +90,7 @@ def _add_print(row: Row, columns: Columns, i: int, strange: bool) -> None:  # no
     prefix = columns.print_prefix[i]
     row.block_prefixes[prefix >> np.uint64(56) & _BUCKET] += 1
     row.block_told += _ONE << np.uint64(8 * at.I_PREFIX)
-    row.block_new += unseen(row, at.I_PREFIX, prefix << np.uint64(2))
+    row.block_new += unseen(row, at.I_PREFIX, prefix << np.uint64(2))  # the bits of its bucket on top: `close_seen` knows only buckets
     value = columns.print_suffix[i]
     row.life_suffixes[(value >> np.uint64(54)) & np.uint64(3)] |= _ONE << (value >> np.uint64(56) & _BUCKET)
     row.block_suffixes[value >> np.uint64(56) & _BUCKET] += 1

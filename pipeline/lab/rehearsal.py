@@ -156,8 +156,13 @@ def worlds_closing(fleets: dict[str, dict[str, list[Score]]]) -> str:
     return aligned(head, [(author, who, *_told(of[author])) for author in authors for who, of in fleets.items()])
 
 
+def total(scores: list[Score]) -> Score:
+    """A fleet's scores in one."""
+    return Score(*(sum(column) for column in zip(*scores, strict=True)))
+
+
 def _told(scores: list[Score]) -> tuple[str, str, str, str]:
-    days, accused, attacks, found = (sum(column) for column in zip(*scores, strict=True))
+    days, accused, attacks, found = total(scores)
     last = scores[-1]
     return f"{days:,}", _rate(accused, days), _rate(last.accused, last.account_days), f"{found}/{attacks}"
 

@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 
 from pipeline.features import layout as at
+from pipeline.features.row import SKETCH
 from tests.features.test_newcomers import days
 
 if TYPE_CHECKING:
     from tests.features.conftest import Fabric
 
-WIDTH = 128
-
 
 def sketch(axis: int) -> Any:  # noqa: ANN401 - a row of a column
     """A print that points along one axis."""
-    found = np.zeros(WIDTH, np.int8)
+    found = np.zeros(SKETCH, np.int8)
     found[axis] = 100
     return found
 

@@ -21,7 +21,7 @@ from pipeline.intake.validate import Limits, Rejection
 from pipeline.lab.backtest import Backtest
 from pipeline.lab.evaluate.parametric import load_parametric
 from pipeline.lab.evaluate.split import Split
-from pipeline.lab.rehearsal import Score, cast, rehearse
+from pipeline.lab.rehearsal import cast, rehearse, total
 from pipeline.lab.teach import world_history
 from pipeline.lab.worlds.authors import AUTHORS
 from tests.lab import forge, province, town, workshop
@@ -104,16 +104,11 @@ def test_an_analyst_who_rules_on_every_alert_reads_fewer_in_vain() -> None:
     Eight days are short: most customers are there from the first day on (docs/evaluation.md has longer ones).
     """
     fleet = [cast(town.world(seed, load_parametric(), Split.JUDGE, 60, 8)) for seed in (7, 8, 9)]
-    silent, ruled = (_together(rehearse(fleet, DetectSettings(), after)) for after in (None, DAY_MS // 2))
+    silent, ruled = (total(rehearse(fleet, DetectSettings(), after)) for after in (None, DAY_MS // 2))
     assert silent.accused >= 20, "nothing to be seen here"
     assert ruled.accused <= 0.8 * silent.accused
     assert ruled.found >= 0.75 * silent.found
     assert ruled._replace(accused=0, found=0) == silent._replace(accused=0, found=0)
-
-
-def _together(scores: list[Score]) -> Score:
-    """The sum of a fleet's scores."""
-    return Score(*(sum(column) for column in zip(*scores, strict=True)))
 
 
 def test_the_command_shows_every_fleet_with_and_without_verdicts() -> None:
