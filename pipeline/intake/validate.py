@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from pipeline.base.catalogue import RejectReason
-from pipeline.base.times import HOUR_MS
+from pipeline.base.times import DAY_MS, HOUR_MS
 from pipeline.events.identifiers import ID_FIELDS, all_fine, complaint, too_long
 from pipeline.events.request import REQUEST_VERSION, PromptPrint, RequestEvent
 from pipeline.intake.scan import repeated_key, scan
@@ -52,7 +52,7 @@ class Limits(NamedTuple):
 
     max_record_bytes: int = 1_048_576
     max_depth: int = 32
-    max_ahead_ms: int = 24 * HOUR_MS
+    max_ahead_ms: int = DAY_MS
 
     @classmethod
     def of(cls, settings: IngestSettings) -> Limits:

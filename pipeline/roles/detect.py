@@ -25,7 +25,7 @@ from faust.types import TP
 
 from pipeline.accounts.book import Book, HoleError
 from pipeline.base.errors import DependencyError, StillwatchError, UnavailableError
-from pipeline.base.times import HOUR_MS
+from pipeline.base.times import DAY_MS
 from pipeline.events.alert import encode_alert
 from pipeline.events.frame import decode_frame
 from pipeline.events.outputs import Risk, encode, encode_rollup
@@ -60,7 +60,7 @@ GROUP_RECORDS = 20_000
 MAX_WAIT_S = 15.0
 MEMBERSHIP = "membership"
 CLUSTER = "cluster"
-RISK_VALID_MS = 24 * HOUR_MS
+RISK_VALID_MS = DAY_MS
 
 
 class _Owned:

@@ -2,7 +2,7 @@
 
 Three histograms of benign life: the height of every run of each of CHANGE's two sums (from nothing until nothing is left), and the
 log-odds of every LEVEL look; and the account-days in which they happened. A bar is the height that spends its share of the budget.
-LEVEL compares an account with all others, and fleets are not alike: where calm accounts differ more than the prior's, its bar rises.
+Fleets are not alike: where calm accounts differ more than the prior's, bars rise; where they differ less, LEVEL's falls.
 And people have the last word: each account that they find accused in vain raises the bars that accused it, for the whole partition,
 and each account-day pays a share of that back, so that in the long run no more of them are found than the budget allows.
 """
@@ -43,14 +43,14 @@ class Rule(NamedTuple):
     Attributes:
         share: of the budget.
         lowest: neither budget nor verdict takes its bar below this, where the fleet is as wide as the prior's.
-        follows: how far its bar rises per unit by which the fleet is wider.
+        falls: how far its bar falls at most where the fleet is narrower.
         baseline: what verdicts on its alerts name.
     """
 
     grid: Grid
     share: float
     lowest: float
-    follows: float
+    falls: float
     baseline: Baseline
 
 
@@ -60,8 +60,10 @@ _RULES = (
     Rule(LEVEL_GRID, 0.6, -1.0, 2.0, Baseline.LEVEL),  # three to one against
 )
 """In the order of `Measure`."""
-_FURTHEST = (-2.0, 4.0)
-"""Where a bar stops to follow: no fleet makes the detector deaf."""
+_FOLLOWS = 3.75
+"""How far a bar rises per unit by which the fleet is wider."""
+_RISES = 5.0
+"""How far at most: no fleet makes the detector deaf."""
 _DOUBT = 100
 """Looks that say as much about a fleet's width as the prior does."""
 
@@ -70,7 +72,7 @@ class Standing(NamedTuple):
     """A fleet beside the prior's.
 
     Attributes:
-        width: median less lowest decile of its looks' log-odds, as far as it is known.
+        width: `calibration.spread_of` its looks' log-odds, as far as it is known.
         bins: by which each of the prior's histograms moves to stand where this fleet's would, in the order of `Measure`.
         counts: the prior's, moved, and the fleet's own [measures, BINS].
     """
@@ -85,7 +87,7 @@ def standing(prior: Prior, counted: NDArray[np.int64]) -> Standing:
     looks = counted[Measure.LEVEL]
     n = int(looks.sum())
     wider = (spread_of(LEVEL_GRID, looks) - prior.width) * n / (n + _DOUBT)
-    bins = [round(min(max(rule.follows * wider, _FURTHEST[0]), _FURTHEST[1]) / rule.grid.width) for rule in _RULES]
+    bins = [round(min(max(_FOLLOWS * wider, -rule.falls), _RISES) / rule.grid.width) for rule in _RULES]
     counts = [blend(moved(usual, by), own) for usual, by, own in zip(prior.counts, bins, counted, strict=True)]
     return Standing(prior.width + wider, bins, counts)
 

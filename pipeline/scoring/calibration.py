@@ -21,6 +21,8 @@ _ENOUGH = 30
 _TAIL = 0.02
 """The upper share of a histogram that a partition may only thicken."""
 _LEAST_EXCESS = 0.5
+CALM = (0.1, 0.4)
+"""Between which quantiles a fleet's width is measured."""
 
 
 class Measure(IntEnum):
@@ -68,15 +70,16 @@ class Tail(NamedTuple):
     excess: float
 
     def bar(self, probability: float) -> float:
-        """Smallest value that comparable accounts reach with at most this probability; infinite when nothing was counted."""
+        """The value that comparable accounts reach with this probability, exponential between edges; infinite when nothing was counted."""
         if self.beyond[0] <= 0.0:
             return math.inf
-        edges = np.flatnonzero(self.beyond[: self.known + 1] <= probability)
-        if edges.size:
-            return self.grid.low + int(edges[0]) * self.grid.width
-        at_known = self.grid.low + self.known * self.grid.width
-        beyond = self.excess * math.log(float(self.beyond[self.known]) / probability)
-        return at_known + max(beyond, self.grid.width)  # a value that many share may lie anywhere in that bin
+        above = np.flatnonzero(self.beyond[: self.known + 1] > probability)
+        if not above.size:
+            return self.grid.low
+        at = int(above[-1])
+        rarer = math.log(float(self.beyond[at]) / probability)
+        scale = self.excess if at == self.known else self.grid.width / math.log(float(self.beyond[at] / self.beyond[at + 1]))
+        return self.grid.low + at * self.grid.width + scale * rarer
 
 
 def tail_of(grid: Grid, counts: NDArray[np.float64]) -> Tail:
@@ -92,13 +95,13 @@ def tail_of(grid: Grid, counts: NDArray[np.float64]) -> Tail:
 
 
 def spread_of(grid: Grid, counts: NDArray[np.int64]) -> float:
-    """Median less lowest decile, in units of the grid: how much a fleet's accounts differ, told by their calm half.
+    """Distance between the quantiles `CALM`, in units of the grid: how much a fleet's accounts differ, told by its calm ones.
 
     A robust scale (Huber, Robust Statistics, 1981): a fifth of attackers, who stand at the other end, hardly moves it.
     """
     edges = np.concatenate(([0], np.cumsum(counts))) / max(int(counts.sum()), 1)
-    lowest, median = np.interp((0.1, 0.5), edges, np.arange(BINS + 1))
-    return float(median - lowest) * grid.width
+    low, high = np.interp(CALM, edges, np.arange(BINS + 1))
+    return float(high - low) * grid.width
 
 
 def moved(counts: NDArray[np.int64], bins: int) -> NDArray[np.int64]:

@@ -146,7 +146,11 @@ class Judge:
         if not _agree(reasons):
             return []  # the evidence stays: the next block may bring the second witness
         mind.evidence = mind.sharp = 0.0
-        return [] if verdicts.held(mind, kind) else [Finding(kind, reasons)]
+        if verdicts.held(mind, kind):
+            return []
+        if not mind.episodes:
+            mind.told = -math.inf  # this episode is none of LEVEL's
+        return [Finding(kind, reasons)]
 
     def _over(self, mind: Mind, halvings: float) -> bool:
         """Whether one of CHANGE's sums is over its bar."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
-from pipeline.base.times import HOUR_MS
+from pipeline.base.times import DAY_MS, HOUR_MS
 from pipeline.events.alert import CANARY_PREFIX, TECHNIQUES, Alert, Kind, LossRate
 from pipeline.features.blocks import before
 from pipeline.scoring.episode import Closed, Episode, Mark, alert_id
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DETECTOR_VERSION = "1"
 _UPDATE_MS = 6 * HOUR_MS
-REOPENS_MS = 24 * HOUR_MS
+REOPENS_MS = DAY_MS
 """An episode of the same kind this soon after the last one ended is the same incident: its alert opens again."""
 _GROWTH = 1.25
 _AGREES = 0.5

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from pipeline.base.errors import SettingsError
-from pipeline.scoring.calibration import BINS, LEVEL_GRID, Measure, spread_of
+from pipeline.scoring.calibration import BINS, CALM, LEVEL_GRID, Measure, spread_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,8 +100,8 @@ def _in_memory(found: PriorFile) -> Prior:
 
 @functools.cache
 def detector_digest() -> str:
-    """Names the taught ensembles that evidence is counted with: a prior counted with others says nothing about these."""
-    return hashlib.sha256(files(__package__).joinpath(TAUGHT_FILE).read_bytes()).hexdigest()[:16]
+    """Names the taught ensembles that evidence is counted with, and what a width is: a prior of others says nothing about these."""
+    return hashlib.sha256(files(__package__).joinpath(TAUGHT_FILE).read_bytes() + repr(CALM).encode()).hexdigest()[:16]
 
 
 def prior_of(settings: DetectSettings) -> Prior:

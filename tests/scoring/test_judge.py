@@ -97,6 +97,21 @@ def test_level_does_not_say_the_same_again_within_a_week() -> None:
     assert again.pack() == mind.pack()
 
 
+def test_an_episode_of_change_forgets_what_level_said_before(mixed: Population, play: Play) -> None:
+    """What LEVEL told long ago does not silence it after an episode that was not LEVEL's."""
+
+    def told(mind: Mind) -> None:
+        mind.told = 99.0
+
+    outcome = play(mixed, prepare_mind=told)
+    by_account = dict(zip(mixed.history.accounts, outcome.minds, strict=True))
+    opened = [a for a in outcome.alerts if a.state == "opened"]
+    of_change = {a.subject_id for a in opened if a.explanation[0].baseline == "own"}
+    assert of_change
+    assert all(by_account[account].told < 99.0 for account in of_change)
+    assert any(mind.told == 99.0 for mind in outcome.minds)
+
+
 def test_bytes_of_another_program_are_refused() -> None:
     """A newer calibration says so; rubbish is a codec error."""
     judge = Judge(DetectSettings())
