@@ -138,10 +138,7 @@ def count(histories: Iterable[History], prior: Prior, taught: Taught | None = No
         for k, slot in enumerate(blocks.slot.tolist()):
             judge.decide(prepared, k, blocks, minds[slot], accounts[slot])
         for mind in minds:
-            if mind.run is not None:
-                judge.bars.teach(Measure.PATIENT, mind.run.peak)
-                if mind.run.sharpest > 0.0:
-                    judge.bars.teach(Measure.SHARP, mind.run.sharpest)
+            judge.end_run(mind)
     return judge.bars.counted()
 
 

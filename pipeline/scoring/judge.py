@@ -181,22 +181,32 @@ class Judge:
 
     def _follow(self, mind: Mind, excess: float, blocks: Blocks, k: int) -> None:
         """Remember where suspicion began and what it looks like, forget it when it is gone."""
-        if mind.sharp <= 0.0 and mind.run is not None and mind.run.sharpest > 0.0:
-            if not mind.episodes:
-                self.bars.teach(Measure.SHARP, mind.run.sharpest)
-            mind.run.sharpest = 0.0
         if mind.evidence <= 0.0:
-            if mind.run is not None and not mind.episodes:
-                self.bars.teach(Measure.PATIENT, mind.run.peak)
-            mind.run = None
+            self.end_run(mind)
         elif mind.run is None:
             mind.run = Run(int(blocks.closed_ms[k]), int(blocks.opened_ms[k]), *before(blocks, k), [0.0] * len(KINDS))
+        elif mind.sharp <= 0.0:
+            self._end_sharp(mind, mind.run)
         if mind.run is not None and excess > PATIENT.drift:
             mind.run.peak = max(mind.run.peak, mind.evidence)
             mind.run.sharpest = max(mind.run.sharpest, mind.sharp)
             mind.run.votes = [a + b for a, b in zip(mind.run.votes, self._name(blocks, k), strict=True)]
         if not mind.episodes:
             mind.risk = 0.0 if mind.run is None else _MOST_CALM * min(self._near(mind), 1.0)
+
+    def end_run(self, mind: Mind) -> None:
+        """Suspicion is gone: how far it went teaches, unless it became an episode."""
+        if mind.run is not None:
+            self._end_sharp(mind, mind.run)
+            if not mind.episodes:
+                self.bars.teach(Measure.PATIENT, mind.run.peak)
+        mind.run = None
+
+    def _end_sharp(self, mind: Mind, run: Run) -> None:
+        """The same of the sharp sum alone."""
+        if run.sharpest > 0.0 and not mind.episodes:
+            self.bars.teach(Measure.SHARP, run.sharpest)
+        run.sharpest = 0.0
 
     def _near(self, mind: Mind) -> float:
         """How much of the way to its bar the nearer of CHANGE's sums has gone."""
