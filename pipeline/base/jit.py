@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 F = TypeVar("F", bound="Callable[..., Any]")
+COMPILING = "compiling, as the first run after an installation does: most of a minute"
+"""What somebody who waits is told where nothing is `compiled`."""
 
 
 def _sources() -> str:
@@ -77,6 +79,11 @@ def _writable_cache() -> Path | None:
 
 
 _CACHE = _cache_usable()
+
+
+def compiled() -> bool:
+    """Whether an earlier run left kernels to load, so that a start takes a second instead of most of a minute."""
+    return _CACHE and any(Path(os.environ["NUMBA_CACHE_DIR"]).rglob("*.nbi"))
 
 
 def kernel(fn: F) -> F:

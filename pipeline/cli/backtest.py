@@ -14,6 +14,7 @@ from pipeline.base.errors import SettingsError
 from pipeline.base.settings import load_settings
 from pipeline.cli.frames import frames_topic, stored_frames
 from pipeline.cli.lines import counted, lines, progress_bar
+from pipeline.cli.warm import compile_first
 from pipeline.events.alert import Alert, encode_alert
 from pipeline.ports.kafka import KafkaBroker
 
@@ -42,6 +43,7 @@ def backtest(
     if bool(events) == frames:
         raise SettingsError("give either EVENTS or --frames", next_step="`stillwatch backtest --help`")
     out.mkdir(parents=True, exist_ok=True)
+    compile_first(settings)
     with ExitStack() as stack:
         alerts = stack.enter_context((out / "alerts.ndjson").open("wb"))
         if frames:

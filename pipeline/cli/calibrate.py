@@ -15,6 +15,7 @@ from pipeline.base.errors import SettingsError
 from pipeline.base.settings import load_settings
 from pipeline.cli.lines import counted, lines, progress_bar
 from pipeline.cli.reading import complain, write_table
+from pipeline.cli.warm import compile_first
 from pipeline.scoring.calibration import Measure
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def calibrate(
     from pipeline.lab import calibrate as lab  # noqa: PLC0415 - River and the kernels: seconds that no other verb should pay
     from pipeline.scoring.prior import prior_of, write_prior  # noqa: PLC0415 - as above
 
+    compile_first(settings)
     with ExitStack() as stack:
         source = _twice(events, stack)
         progress = stack.enter_context(progress_bar())

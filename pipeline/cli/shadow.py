@@ -18,6 +18,7 @@ from pipeline.base.times import DAY_MS
 from pipeline.cli.frames import frames_topic, stored_frames
 from pipeline.cli.reading import complain, write_table
 from pipeline.cli.since import since_ms
+from pipeline.cli.warm import compile_first
 from pipeline.ports.clickhouse import Limits, Reader
 from pipeline.ports.kafka import KafkaBroker
 
@@ -59,6 +60,7 @@ def shadow(
 
     broker = KafkaBroker(settings.kafka)
     topic = frames_topic(settings, broker)
+    compile_first(settings)
     run = Shadow(settings.detect, other, topic.partitions, topic.topic_id)
     with _progress() as progress:
         task = progress.add_task("frames", total=None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import orjson
+import typer
 
 if TYPE_CHECKING:
     from pipeline.base.settings import Settings
@@ -28,6 +29,15 @@ def warm(role: str, settings: Settings) -> None:
     frames = _frames(settings)
     if role == "detect":
         _apply(frames, settings)
+
+
+def compile_first(settings: Settings) -> None:
+    """The same for a verb that somebody waits for: the first time after an installation, and said so."""
+    from pipeline.base import jit  # noqa: PLC0415 - numba: half a second that no other verb should pay
+
+    if not jit.compiled():
+        typer.echo(jit.COMPILING, err=True)
+        warm("detect", settings)
 
 
 def _frames(settings: Settings) -> list[bytes]:

@@ -197,6 +197,8 @@ def demo_stack(
         DependencyError: something is not installed, or ended early.
         UnavailableError: something was not ready in time.
     """
+    from pipeline.base import jit  # noqa: PLC0415 - numba: half a second that `--help` should not pay
+
     broker = embedded_broker(group)
     say(f"Kafka (embedded)       {broker.bootstrap_servers}")
     clickhouse = embedded_clickhouse(group, path=data)
@@ -209,7 +211,7 @@ def demo_stack(
     with only_settings(file):
         stack = DemoStack(group, file, load_settings())
         stack.init()
-        say("starting ingest, detect and deliver …")
+        say("starting ingest, detect and deliver …" + ("" if jit.compiled() else f" ({jit.COMPILING})"))
         stack.start_roles()
         ports = ", ".join(f"{role} http://{LOOPBACK}:{port}" for role, port in stack.ports.items())
         say(f"health and metrics     {ports}")
