@@ -43,7 +43,6 @@ def backtest(
     if bool(events) == frames:
         raise SettingsError("give either EVENTS or --frames", next_step="`stillwatch backtest --help`")
     out.mkdir(parents=True, exist_ok=True)
-    compile_first(settings)
     with ExitStack() as stack:
         alerts = stack.enter_context((out / "alerts.ndjson").open("wb"))
         if frames:
@@ -68,11 +67,13 @@ def _run(settings: Settings, events: str, partitions: int, out: Path, alerts: Bi
 
     from pipeline.lab.backtest import Backtest  # noqa: PLC0415 - River and the kernels: seconds that no other verb should pay
 
+    source = lines(events, stack)
+    compile_first(settings)
     started = time.monotonic()
     run = Backtest(settings, partitions, on_alert, on_rejection)
     progress = stack.enter_context(progress_bar())
     task = progress.add_task("events", total=None)
-    run.feed(counted(lines(events, stack), progress, task), int(time.time() * 1000))
+    run.feed(counted(source, progress, task), int(time.time() * 1000))
     counts = run.finish()
     with (out / "accounts.ndjson").open("wb") as accounts:
         for account in run.accounts():
@@ -90,6 +91,7 @@ def _replay(settings: Settings, alerts: BinaryIO) -> int:
 
     broker = KafkaBroker(settings.kafka)
     topic = frames_topic(settings, broker)
+    compile_first(settings)
     book = Book(0, topic.partitions, settings.detect, topic.topic_id)
     count = 0
     for stored in stored_frames(settings, "backtest", topic, broker):

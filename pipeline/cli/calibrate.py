@@ -51,9 +51,11 @@ def calibrate(
     from pipeline.lab import calibrate as lab  # noqa: PLC0415 - River and the kernels: seconds that no other verb should pay
     from pipeline.scoring.prior import prior_of, write_prior  # noqa: PLC0415 - as above
 
-    compile_first(settings)
     with ExitStack() as stack:
         source = _twice(events, stack)
+        with ExitStack() as once:
+            lines(source, once)  # a wrong name is told before anything is compiled
+        compile_first(settings)
         progress = stack.enter_context(progress_bar())
 
         def read(what: str) -> Iterator[bytes]:

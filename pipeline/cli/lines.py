@@ -33,11 +33,11 @@ def counted(found: Iterator[bytes], progress: Progress, task: object) -> Iterato
 
 
 def lines(events: str, stack: ExitStack) -> Iterator[bytes]:
-    """Lines of a plain, gzip or zstd file, or of standard input; blank ones are skipped.
+    """Lines of a plain, gzip or zstd file, opened now, or of standard input; blank ones are skipped.
 
     Raises:
         SettingsError: no such file.
-        DependencyError: it is cut off or no such archive.
+        DependencyError: later, at the line: it is cut off or no such archive.
     """
     import gzip  # noqa: PLC0415 - one of three formats
 
@@ -53,6 +53,10 @@ def lines(events: str, stack: ExitStack) -> Iterator[bytes]:
             source = stack.enter_context(gzip.GzipFile(fileobj=source))  # type: ignore[assignment]
         elif path.suffix == ".zst":
             source = stack.enter_context(zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True))
+    return _filled(source, events)
+
+
+def _filled(source: BinaryIO, events: str) -> Iterator[bytes]:
     try:
         for line in _split(source):
             if stripped := line.rstrip(b"\r\n"):

@@ -51,16 +51,6 @@ CLUSTER, INPUT = "kafka", "input"
 _LOG = get_logger(__name__)
 
 
-def warm() -> None:
-    """Compile every kernel, so that the first batch after joining the group is not late."""
-    record = b'{"event_id":"e","occurred_at_ms":1,"account_id":"a","operation":"chat","model":"m","status":200,"prompt":"x"}'
-    odd = record.replace(b'"m"', '"\u00b5"'.encode())  # the parser leaves it to the decoder
-    framer = Framer(FramingConfig("warm", "warm", 1))
-    framer.assign(0, -1)
-    framer.add(0, [0, 1], [-1, -1], read_batch([record, odd], [-1, -1], Limits()), 0, 0.0)
-    framer.flush()
-
-
 def run_ingest(settings: Settings, stop: threading.Event, health: Health, broker: Broker | None = None) -> None:
     """Run until `stop` is set: then drain, commit, leave the group. While the cluster is out of reach, wait and go on.
 

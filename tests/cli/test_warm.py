@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.base import jit
+from pipeline.base.errors import SettingsError
 from pipeline.base.settings import Settings
 from pipeline.cli import warm
+from pipeline.cli.backtest import backtest
+from pipeline.cli.calibrate import calibrate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -34,3 +38,14 @@ def test_the_first_run_says_that_it_compiles(*, there: bool, monkeypatch: pytest
     told = capsys.readouterr()
     assert told.out == ""
     assert (jit.COMPILING in told.err) is (warmed == ["detect"]) is not there
+
+
+@pytest.mark.parametrize("verb", [backtest, calibrate])
+def test_a_wrong_name_is_told_before_anything_is_compiled(
+    verb: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody waits most of a minute to hear of a typing error."""
+    monkeypatch.setattr(jit, "compiled", lambda: False)
+    with pytest.raises(SettingsError, match="No such file"):
+        verb(str(tmp_path / "absent.ndjson"), out=tmp_path / "out")
+    assert capsys.readouterr().err == ""
