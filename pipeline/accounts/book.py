@@ -26,10 +26,10 @@ from pipeline.accounts.record import STATE_VERSION, AccountRecord, Marker, decod
 from pipeline.accounts.ring import CHUNK, Ring
 from pipeline.accounts.rollups import Rollups
 from pipeline.accounts.watermark import Watermarks
-from pipeline.base.errors import CodecError, LineageError, StillwatchError
+from pipeline.base.errors import CodecError, LineageError, SettingsError, StillwatchError
 from pipeline.base.hashing import HASH_NAME
 from pipeline.base.times import HOUR_MS
-from pipeline.events.control import decode_segment
+from pipeline.events.control import Setting, Tuning, decode_segment
 from pipeline.features.kernel import DAY_HOURS, MIN_BLOCK, apply_events, close_open, new_blocks
 from pipeline.features.row import ROW
 from pipeline.scoring.judge import Judge
@@ -37,7 +37,7 @@ from pipeline.scoring.mind import Mind
 from pipeline.scoring.notes import Requests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -86,10 +86,10 @@ _NOBODY = Mind.fresh()
 _NO_EFFECTS = Effects([], [], 0, 0, 0, 0)
 
 
-def settings_digest(settings: DetectSettings) -> str:
-    """Digest of everything in the settings that shapes state or decisions."""
-    shaping = settings.model_dump(mode="json", exclude=set(OPERATIONAL))
-    if settings.prior is not None:
+def settings_digest(settings: DetectSettings, tuned: Collection[str] = ()) -> str:
+    """Digest of everything in the settings that shapes state or decisions, but for what was changed through the log."""
+    shaping = settings.model_dump(mode="json", exclude={*OPERATIONAL, *tuned})
+    if settings.prior is not None and Setting.PRIOR_FILE not in tuned:
         shaping["prior"] = hashlib.sha256(settings.prior).hexdigest()
     return hashlib.sha256(orjson.dumps(shaping, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
@@ -112,6 +112,10 @@ class Book:
         self.frames_topic_id = frames_topic_id
         self.partitions = partitions
         self.settings = settings
+        self.tuned: dict[str, str] = {}
+        """Settings that were changed through the log; `settings` are those of this process."""
+        self.complaints: list[str] = []
+        """What was wrong with a change, until somebody takes it away: it is not in force."""
         self.applied = -1
         self.source_topic = ""
         self.positions = Positions()
@@ -214,10 +218,23 @@ class Book:
         if before is None:
             return
         for at, record in segment.records:
-            if at > before:
-                slot = self._live(record.account_id, offset)
-                self.judge.rule(self._minds[slot], record)
-                self._version[slot] = self._used_at[slot] = offset
+            if at <= before:
+                continue
+            if isinstance(record, Tuning):
+                self._tune(record.onto(self.tuned))
+                continue
+            slot = self._live(record.account_id, offset)
+            self.judge.rule(self._minds[slot], record)
+            self._version[slot] = self._used_at[slot] = offset
+
+    def _tune(self, tuned: dict[str, str]) -> None:
+        """Let changed settings take effect, unless this program cannot use them: then those before stay in force."""
+        try:
+            self.judge.tune(self.settings.tuned(tuned))
+        except SettingsError as err:
+            self.complaints.append(f"a changed setting is not in force: {err.message}")
+        else:
+            self.tuned = tuned
 
     def _run_segments(self, run: _Run, take: NDArray[np.bool_], applies: NDArray[np.bool_]) -> None:
         """Rows of all segments in order, as many at once as no hour's end falls between."""
@@ -435,7 +452,7 @@ class Book:
             frames_partitions=self.partitions,
             hash_name=HASH_NAME,
             source_topic=self.source_topic,
-            settings_digest=settings_digest(self.settings),
+            settings_digest=settings_digest(self.settings, self.tuned),
             positions=[p for _, p in sorted(self.positions.by_partition.items())],
             watermarks=self.watermarks.snapshot(),
             tick_ms=self._tick_ms,
@@ -443,6 +460,7 @@ class Book:
             ring_head=self._ring.head,
             accounts=len(self._slot) + len(self._cold),
             control_positions=[p for _, p in sorted(self.control_positions.by_partition.items())],
+            tuned=self.tuned,
         )
         return Checkpoint(rollups, records, (marker_key, encode_state(marker)), superseded)
 
@@ -501,19 +519,22 @@ class Book:
         if judge_key not in by_kind[b"j"]:
             raise CodecError(f"the calibration at {marker.applied} is missing from the state log")
         book.judge.unpack(by_kind[b"j"][judge_key])
+        for setting, said in marker.tuned.items():
+            book._tune({**book.tuned, setting: said})
         book._saved_judge, book._saved_marker = judge_key, marker_key
         for kind, kept in ((b"j", judge_key), (b"m", marker_key)):
             book._garbage += [key for key in by_kind[kind] if key != kept and int.from_bytes(key[-8:], "big") <= marker.applied]
         return book
 
     def _accept_marker(self, marker: Marker) -> None:
-        mine = (self.partitions, HASH_NAME, settings_digest(self.settings))
+        mine = (self.partitions, HASH_NAME, settings_digest(self.settings, marker.tuned))
         theirs = (marker.frames_partitions, marker.hash_name, marker.settings_digest)
         if mine != theirs:
             raise LineageError(
                 f"the state was written with partitions, hash, settings digest {theirs}, this worker has {mine}",
                 location=f"state[{self.partition}]",
-                next_step="restore the detect settings it was written with, or start a new prefix and replay the frames",
+                next_step="restore the detect settings it was written with and change them by `stillwatch tune`, "
+                "or start a new prefix and replay the frames",
             )
         if self.frames_topic_id != marker.frames_topic_id:
             raise LineageError(

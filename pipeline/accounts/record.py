@@ -38,6 +38,7 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
     hash_name: str
     source_topic: str
     settings_digest: str
+    """Of the settings that nobody changed through the log."""
     positions: list[Position]
     watermarks: list[Source]
     tick_ms: int
@@ -47,6 +48,8 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
     """Accounts known: recovery that finds fewer is incomplete."""
     control_positions: list[Position] = []
     """Positions in the control topic."""
+    tuned: dict[str, str] = {}
+    """Settings changed through the log, as text, see `events.control.Tuning`."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -77,6 +77,12 @@ METRICS: dict[str, Metric] = {
         Metric("stillwatch_outbox_age_seconds", MetricKind.GAUGE, "Age of the oldest undelivered webhook.", ("endpoint",)),
         Metric("stillwatch_accounts", MetricKind.GAUGE, "Accounts tracked.", ("partition", "state")),
         Metric(
+            "stillwatch_alert_budget",
+            MetricKind.GAUGE,
+            "False alerts per 1,000 active account-days that a partition allows at present.",
+            ("partition",),
+        ),
+        Metric(
             "stillwatch_bars_raised",
             MetricKind.GAUGE,
             "Halvings of sensitivity by which verdicts raise a partition's bars.",

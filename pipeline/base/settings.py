@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from pipeline.base.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ENV_PREFIX = "STILLWATCH_"
 SETTINGS_FILE_ENV = "STILLWATCH_CONFIG"
@@ -21,7 +24,7 @@ DEFAULT_FILE = "stillwatch.toml"
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _read_secret(value: SecretStr | None, file: Path | None, key: str) -> SecretStr | None:
@@ -79,14 +82,14 @@ class IngestSettings(_Section):
 
 
 class DetectSettings(_Section):
-    """Features, models and decisions. A change to these is a change of the detector: its digest is in every marker."""
+    """Features, models and decisions. Their digest is in every marker; some change while the detector runs (`stillwatch tune`)."""
 
-    alert_budget: float = Field(1.0, gt=0, le=1_000, description="False alerts promised per 1,000 active account-days.")
+    alert_budget: float = Field(1.0, ge=0.001, le=1_000, description="False alerts promised per 1,000 active account-days.")
     block_requests: int = Field(25, ge=5, le=250, description="Requests per block vector.")
     epoch_s: int = Field(21_600, ge=3_600, multiple_of=3_600, description="Event time between two recalibrations, whole hours in seconds.")
     allowed_lateness_s: int = Field(300, ge=0, description="Event time an hour stays open after its end, seconds.")
-    false_alerts_per_day: float = Field(20.0, gt=0, description="False alerts a day in all that lower the budget of a large fleet.")
-    cooldown_h: float = Field(6.0, ge=0, description="Quiet event time after which an episode closes, hours.")
+    false_alerts_per_day: float = Field(20.0, ge=0.001, description="False alerts a day in all that lower the budget of a large fleet.")
+    cooldown_h: float = Field(6.0, ge=0, le=8_760, description="Quiet event time after which an episode closes, hours.")
     storm_factor: float = Field(
         5.0, ge=0, description="Alerts alike within an event-hour, as a multiple of the budget, that fold into one incident; 0: never."
     )
@@ -113,6 +116,22 @@ class DetectSettings(_Section):
     def prior(self) -> bytes | None:
         """Bytes of `prior_file` as they were when the settings were read; None: the package's own."""
         return self._prior
+
+    def tuned(self, changes: Mapping[str, str]) -> DetectSettings:
+        """These settings with others in the place of some, as text; of `prior_file` the text is the file's content.
+
+        Raises:
+            SettingsError: there is no such setting, or not with this value.
+        """
+        said = dict(changes)
+        prior = said.pop("prior_file", None)
+        try:
+            found = DetectSettings.model_validate({**self.model_dump(exclude={"prior_file"}), **said})
+        except ValidationError as err:
+            wrong = err.errors()[0]
+            raise SettingsError(f"detect.{wrong['loc'][0]}: {wrong['msg']}") from None
+        found._prior = self._prior if prior is None else prior.encode()  # noqa: SLF001 - of its own class
+        return found
 
     def promised_a_day(self, active: float) -> float:
         """False alerts a day at most, at so many active accounts a day."""

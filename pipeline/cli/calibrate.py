@@ -42,8 +42,8 @@ def calibrate(
     """Refit what counts as usual to your own history, and print what changes: bars, spreads, alerts per day before and after.
 
     The history is judged as at present first; accounts that alert in it do not teach. Weeks of ordinary traffic are right, with the
-    accounts you know to be abusive left out. The file takes effect where detect.prior_file names it: that is a changed detector, so
-    it starts under a new prefix, or after `stillwatch init --reset-state`.
+    accounts you know to be abusive left out. `stillwatch tune prior_file FILE` brings the file into force; a new prefix begins with
+    the one that detect.prior_file names.
     """
     settings = load_settings()
     if not out.parent.is_dir():
@@ -144,8 +144,8 @@ def _show(report: dict[str, Any], found: Calibration, out: Path) -> None:
         typer.echo("\nMost changed (deviation within an account; 5 % to 95 % of accounts):")
         rows = [[s["feature"], _words(s["before"]), _words(s["after"])] for s in report["spreads"][:SHOWN]]
         write_table(("feature", "before", "after"), rows)
-    typer.echo(f'\nWritten to {out}. It takes effect with detect.prior_file = "{out.resolve()}",')
-    typer.echo("under a new prefix or after `stillwatch init --reset-state`: another prior is another detector.")
+    typer.echo(f"\nWritten to {out}. `stillwatch tune prior_file {out}` brings it into force in running workers;")
+    typer.echo("what a new prefix begins with, detect.prior_file names.")
 
 
 def _words(spread: list[float]) -> str:

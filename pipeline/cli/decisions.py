@@ -1,4 +1,4 @@
-"""What `feedback` and `declare` share: who decides, writing to the control topic, finding what is to be revoked."""
+"""What `feedback`, `declare` and `tune` share: who decides, writing to the control topic, finding what is to be revoked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from pipeline.base.errors import DependencyError, SettingsError
 from pipeline.base.times import DAY_MS
 from pipeline.cli.reading import NOT_FOUND, USAGE, complain, reading
-from pipeline.events.control import MAX_NOTE, Revocation, complaint_about, decode_control, encode_control
+from pipeline.events.control import MAX_NOTE, Revocation, complaint_about, decode_control, encode_control, key_of
 from pipeline.ports.kafka import KafkaBroker
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def send(settings: Settings, records: Sequence[Control]) -> None:
         raise DependencyError(f"topic {topic} does not exist", next_step="run `stillwatch init`")
     producer = broker.producer()
     for record in records:
-        producer.send(topic, encode_control(record), key=record.account_id.encode("utf-8", "surrogatepass"))
+        producer.send(topic, encode_control(record), key=key_of(record))
     producer.flush(FLUSH_S)
 
 

@@ -20,6 +20,7 @@ from pipeline.base.settings import load_settings
 from pipeline.cli.check import Check, Status, line
 from pipeline.cli.expecting import expectation
 from pipeline.cli.risks import host_port, risks
+from pipeline.cli.tuned import in_force, tunings
 from pipeline.ports.addresses import networks, refusal
 from pipeline.ports.clickhouse import Admin, Limits, Reader
 from pipeline.ports.kafka import KafkaBroker
@@ -29,9 +30,9 @@ from pipeline.ports.topics import describe_topics
 from pipeline.ports.webhook import WebhookSender, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
-    from pipeline.base.settings import Settings, WebhookEndpoint
+    from pipeline.base.settings import DetectSettings, Settings, WebhookEndpoint
 
 CONNECT_S = 3.0
 CLIENTS = ("confluent-kafka", "aiokafka", "faust-streaming", "river", "clickhouse-connect")
@@ -65,9 +66,9 @@ def checks(settings: Settings, *, dev: bool) -> Iterator[Check]:
     """Every check, in the order of the flow; never raises for what a dependency does."""
     yield Check("program", Status.OK, ", ".join((f"stillwatch {__version__}", *(f"{name} {version(name)}" for name in CLIENTS))))
     yield from risks(settings, dev=dev)
-    yield from _kafka(settings, dev=dev)
+    detect = yield from _kafka(settings, dev=dev)
     yield from _clickhouse(settings)
-    yield expectation(settings)
+    yield expectation(settings, detect)
     for endpoint in settings.deliver.webhooks:
         yield _webhook(endpoint)
 
@@ -82,7 +83,8 @@ def _failed(subject: str, error: Exception, next_step: str = "") -> Check:
 # ---- Kafka
 
 
-def _kafka(settings: Settings, *, dev: bool) -> Iterator[Check]:
+def _kafka(settings: Settings, *, dev: bool) -> Generator[Check, None, DetectSettings]:
+    """Everything about Kafka → the detection settings in force, as far as the control topic could be read."""
     reached = False
     for address in settings.kafka.bootstrap_servers.split(","):
         host, port = host_port(address)
@@ -95,7 +97,7 @@ def _kafka(settings: Settings, *, dev: bool) -> Iterator[Check]:
             reached = True
     if not reached:
         yield Check("topics", Status.FAILED, "not checked: no broker answers", "repeat when Kafka answers")
-        return
+        return settings.detect
     broker = KafkaBroker(settings.kafka)
     try:
         yield Check(f"Kafka {settings.kafka.bootstrap_servers}", Status.OK, broker.describe())
@@ -104,8 +106,23 @@ def _kafka(settings: Settings, *, dev: bool) -> Iterator[Check]:
             yield Check(f"topic {finding.topic}", status, finding.what, finding.next_step)
     except (StillwatchError, OSError) as error:
         yield _failed("Kafka", error, "check kafka.security_protocol, the certificates and the SASL settings")
-        return
+        return settings.detect
     yield from _groups(settings)
+    return (yield from _tuned(settings, broker))
+
+
+def _tuned(settings: Settings, broker: KafkaBroker) -> Generator[Check, None, DetectSettings]:
+    """What is in force of the settings that change through the log, and where these settings say otherwise."""
+    try:
+        changes = tunings(settings, broker)
+    except StillwatchError as error:
+        yield Check("settings in force", Status.WARNING, f"not told: {error.message}")
+        return settings.detect
+    present = in_force(settings.detect, changes)
+    if changes:
+        names = sorted({change.setting.value for change in changes})
+        yield Check("settings in force", Status.OK, f"changed by `stillwatch tune`: {', '.join(names)}; `stillwatch tune list` shows them")
+    return present
 
 
 def _groups(settings: Settings) -> Iterator[Check]:

@@ -20,20 +20,20 @@ GROUP BY ago ORDER BY ago
 """
 
 
-def expectation(settings: Settings) -> Check:
-    """The budget in alerts a day, by the accounts that were active in the last week; per 1,000 accounts where that is not known."""
+def expectation(settings: Settings, detect: DetectSettings) -> Check:
+    """The budget in force in alerts a day, by the accounts of the last week; per 1,000 accounts where those are not known."""
     try:
         with closing(Reader(settings, Limits(seconds=5))) as reader:
             rows = reader.query(_SQL).rows
     except StillwatchError as error:
-        return Check(_SUBJECT, Status.OK, f"{_in_general(settings.detect)}; how many are active is not known: {error.message}")
+        return Check(_SUBJECT, Status.OK, f"{_in_general(detect)}; how many are active is not known: {error.message}")
     whole = [int(accounts) for ago, accounts in rows if int(ago) > 0]
     if whole:
         days = f"{len(whole)} whole days" if len(whole) > 1 else "a whole day"
-        return Check(_SUBJECT, Status.OK, _here(settings.detect, sum(whole) / len(whole), f"by {days} of the last week"))
+        return Check(_SUBJECT, Status.OK, _here(detect, sum(whole) / len(whole), f"by {days} of the last week"))
     if rows:
-        return Check(_SUBJECT, Status.OK, _here(settings.detect, float(rows[0][1]), "by today so far"))
-    return Check(_SUBJECT, Status.OK, f"{_in_general(settings.detect)}; no account was active in the last week")
+        return Check(_SUBJECT, Status.OK, _here(detect, float(rows[0][1]), "by today so far"))
+    return Check(_SUBJECT, Status.OK, f"{_in_general(detect)}; no account was active in the last week")
 
 
 def _here(detect: DetectSettings, active: float, by: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.base.errors import DependencyError
+from pipeline.cli.stored import stored
 from pipeline.events.frame import Frame, decode_frame
-from pipeline.ports.broker import BEGINNING, TopicPartition
+from pipeline.ports.broker import TopicPartition
 from pipeline.ports.kafka import KafkaBroker
 
 if TYPE_CHECKING:
@@ -15,11 +16,8 @@ if TYPE_CHECKING:
     from pipeline.base.settings import Settings
     from pipeline.ports.broker import Broker, TopicInfo
 
-BATCH = 200
-WAIT_S = 0.2
 
-
-class Stored(NamedTuple):
+class StoredFrame(NamedTuple):
     """A frame of the log, or (`frame` None) the end of a partition."""
 
     partition: int
@@ -41,7 +39,7 @@ def frames_topic(settings: Settings, broker: Broker) -> TopicInfo:
     return topic
 
 
-def stored_frames(settings: Settings, reader: str, topic: TopicInfo, broker: Broker | None = None) -> Iterator[Stored]:
+def stored_frames(settings: Settings, reader: str, topic: TopicInfo, broker: Broker | None = None) -> Iterator[StoredFrame]:
     """Every frame, partition by partition, each followed by its end. Reads only: nothing is committed.
 
     Args:
@@ -56,19 +54,8 @@ def stored_frames(settings: Settings, reader: str, topic: TopicInfo, broker: Bro
     """
     broker = broker or KafkaBroker(settings.kafka)
     for partition in range(topic.partitions):
-        where = TopicPartition(topic.name, partition)
-        consumer = broker.consumer(settings.group(reader), report_ends=True)
-        try:
-            consumer.assign({where: BEGINNING})
-            last = -1
-            while True:
-                ended = where in consumer.take_ended()
-                for message in consumer.read(BATCH, WAIT_S):
-                    last = message.offset() or 0
-                    yield Stored(partition, last, consumer.known_end(where), decode_frame(message.value() or b""))
-                    ended = False
-                if ended:
-                    break
-            yield Stored(partition, last, last + 1, None)
-        finally:
-            consumer.close()
+        last = -1
+        for message, end in stored(broker, settings.group(reader), TopicPartition(topic.name, partition)):
+            last = message.offset() or 0
+            yield StoredFrame(partition, last, end, decode_frame(message.value() or b""))
+        yield StoredFrame(partition, last, last + 1, None)

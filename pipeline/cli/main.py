@@ -23,6 +23,7 @@ GROUPS = {
     "alerts": "Read alerts from ClickHouse.",
     "feedback": "Give a verdict on an alert, list verdicts, take them back: `stillwatch feedback ALERT VERDICT`.",
     "declare": "Say what an account is known to do, until a date: `stillwatch declare ACCOUNT TWIN --until DATE`.",
+    "tune": "Change a detection setting of the running workers: `stillwatch tune alert_budget 3`.",
     "deadletter": "Records that were rejected, and what to do with them.",
 }
 
@@ -49,7 +50,7 @@ def command_line(verb: str = "") -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
-        rich_markup_mode="rich",
+        rich_markup_mode="markdown",
         epilog="Start with `stillwatch demo`. Settings: `stillwatch config`. A real cluster: init, doctor, run.",
     )
     app.callback()(main)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from pipeline.base.errors import SettingsError, StillwatchError
-from pipeline.base.settings import DetectSettings, load_settings
+from pipeline.base.errors import StillwatchError
+from pipeline.base.settings import load_settings
 from pipeline.base.times import DAY_MS
 from pipeline.cli.frames import frames_topic, stored_frames
 from pipeline.cli.reading import complain, write_table
 from pipeline.cli.since import since_ms
+from pipeline.cli.tuned import in_force, tunings
 from pipeline.cli.warm import compile_first
 from pipeline.ports.clickhouse import Limits, Reader
 from pipeline.ports.kafka import KafkaBroker
@@ -25,7 +25,7 @@ from pipeline.ports.kafka import KafkaBroker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.base.settings import Settings
+    from pipeline.base.settings import DetectSettings, Settings
     from pipeline.lab.shadow import Raised, Shadow
 
 SHOWN = 20
@@ -55,13 +55,16 @@ def shadow(
     time: where the topic has lost its beginning to retention, a replay knows less of each account's past than the workers did.
     """
     settings = load_settings()
-    other = _with_budget(settings, budget)
+    asked = {"alert_budget": str(budget)}
+    settings.detect.tuned(asked)  # a budget that is none is told before anything is read
     from pipeline.lab.shadow import Shadow  # noqa: PLC0415 - River and the kernels: seconds that no other verb should pay
 
     broker = KafkaBroker(settings.kafka)
     topic = frames_topic(settings, broker)
+    present = in_force(settings.detect, tunings(settings, broker))
+    other = present.tuned(asked)
     compile_first(settings)
-    run = Shadow(settings.detect, other, topic.partitions, topic.topic_id)
+    run = Shadow(present, other, topic.partitions, topic.topic_id)
     with _progress() as progress:
         task = progress.add_task("frames", total=None)
         done = ahead = 0
@@ -75,18 +78,11 @@ def shadow(
             total = done + ahead if stored.partition + 1 == topic.partitions else None  # the others' ends are not known yet
             progress.update(task, completed=done + stored.offset + 1, total=total)
     start_ms = max(since_ms(since), run.first_ms)
-    report = _report(run, settings, other, start_ms, _stored(settings, start_ms, run.latest_ms + 1))
+    report = _report(run, present, other, start_ms, _stored(settings, start_ms, run.latest_ms + 1))
     if as_json:
         typer.echo(orjson.dumps(report).decode())
     else:
         _show(report)
-
-
-def _with_budget(settings: Settings, budget: float) -> DetectSettings:
-    try:
-        return DetectSettings.model_validate({**settings.detect.model_dump(), "alert_budget": budget})
-    except ValidationError as err:
-        raise SettingsError(f"--budget {budget:g}: {err.errors()[0]['msg']}") from None
 
 
 def _progress() -> Progress:
@@ -108,7 +104,9 @@ def _stored(settings: Settings, since: int, until: int) -> list[tuple[str, int]]
     return [(str(kind), int(at) // DAY_MS) for kind, at in rows]
 
 
-def _report(run: Shadow, settings: Settings, other: DetectSettings, since: int, stored: list[tuple[str, int]] | None) -> dict[str, Any]:
+def _report(
+    run: Shadow, present: DetectSettings, other: DetectSettings, since: int, stored: list[tuple[str, int]] | None
+) -> dict[str, Any]:
     found = run.difference(since)
     active = run.active_accounts(since)
     per_day = sum(active.values()) / max(len(active), 1)
@@ -125,9 +123,9 @@ def _report(run: Shadow, settings: Settings, other: DetectSettings, since: int, 
         "since": _time(since),
         "from_the_start": run.from_the_start,
         "active_accounts_per_day": round(per_day, 1),
-        "budget": {"present": settings.detect.alert_budget, "other": other.alert_budget},
+        "budget": {"present": present.alert_budget, "other": other.alert_budget},
         "false_alerts_per_day_at_most": {
-            "present": round(settings.detect.promised_a_day(per_day), 3), "other": round(other.promised_a_day(per_day), 3),
+            "present": round(present.promised_a_day(per_day), 3), "other": round(other.promised_a_day(per_day), 3),
         },
         "kinds": counts(lambda r: r.opened.kind.value, None if stored is None else Counter(kind for kind, _ in stored)),
         "days": counts(lambda r: _day(r.day), None if stored is None else Counter(_day(day) for _, day in stored)),
@@ -172,5 +170,6 @@ def _show(report: dict[str, Any]) -> None:
             typer.echo(f"{title}:")
             write_table(COLUMNS, [[alert[column] for column in COLUMNS] for alert in alerts[:SHOWN]])
             typer.echo(f"… and {len(alerts) - SHOWN} more; --json lists them\n" if len(alerts) > SHOWN else "")
+    typer.echo(f"`stillwatch tune alert_budget {other:g}` brings it into force.")
     if not report["from_the_start"]:
         complain("the frames topic has lost its beginning: both replays know less of each account's past than the workers did")

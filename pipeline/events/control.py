@@ -1,7 +1,8 @@
-"""Control records, version 1 (topic `stillwatch.control`): what people decide about accounts, and how frames carry it.
+"""Control records, version 1 (topic `stillwatch.control`): what people decide, and how frames carry it.
 
-One JSON object per record: a verdict on an alert, a declaration about an account, or the revocation of either. A decision has
-an id made from what it is about, so that saying it twice is saying it once, and saying something else replaces it.
+One JSON object per record: a verdict on an alert, a declaration about an account, the revocation of either, or another value for a
+setting of the detector. A decision has an id made from what it is about, so that saying it twice is saying it once, and saying
+something else replaces it.
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ import orjson
 from msgspec import Meta
 
 from pipeline.base.catalogue import RejectReason
-from pipeline.base.errors import CodecError, NewerFormatError
+from pipeline.base.errors import CodecError, NewerFormatError, SettingsError
+from pipeline.base.settings import DetectSettings
 from pipeline.base.times import DAY_MS
 from pipeline.events.alert import Kind
 from pipeline.events.identifiers import complaint, too_long
 from pipeline.events.request import Id, Millis
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 CONTROL_VERSION = 1
 MAX_NOTE = 1_000
+MAX_VALUE = 32_768
+"""Characters of a setting's value at most: a prior has some 7,000."""
 MAX_DAYS = 366
 """A declaration ends at most so many days after it was made: nobody is excused for good."""
 
@@ -101,19 +105,34 @@ EXPLAINS: dict[Twin, frozenset[Kind]] = {
 """The kinds that each twin accounts for. The others alert as ever."""
 
 
+class Setting(StrEnum):
+    """What may change while the detector runs, by its name in `[detect]`: what says how much is told, not what is seen."""
+
+    ALERT_BUDGET = "alert_budget"
+    FALSE_ALERTS_PER_DAY = "false_alerts_per_day"
+    COOLDOWN_H = "cooldown_h"
+    STORM_FACTOR = "storm_factor"
+    PRIOR_FILE = "prior_file"
+
+
 class _Decision(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """What every control record says."""
 
     schema_version: int = CONTROL_VERSION
     control_id: ControlId
-    account_id: Id
     issued_at_ms: Millis
     """Wall-clock time of the decision, for the audit: nothing is decided by it."""
     issued_by: Name
     note: Note = ""
 
 
-class Verdict(_Decision, frozen=True, kw_only=True, tag="verdict"):
+class _AboutAccount(_Decision, frozen=True, kw_only=True):
+    """What every decision about one account says."""
+
+    account_id: Id
+
+
+class Verdict(_AboutAccount, frozen=True, kw_only=True, tag="verdict"):
     """What somebody found out about an alert."""
 
     alert_id: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -123,7 +142,7 @@ class Verdict(_Decision, frozen=True, kw_only=True, tag="verdict"):
     action: Action = Action.NONE
 
 
-class Declaration(_Decision, frozen=True, kw_only=True, tag="declaration"):
+class Declaration(_AboutAccount, frozen=True, kw_only=True, tag="declaration"):
     """What an account is known to do, until a date (event time) and within a limit."""
 
     twin: Twin
@@ -132,11 +151,24 @@ class Declaration(_Decision, frozen=True, kw_only=True, tag="declaration"):
     """More requests in a UTC day alert; 0: no limit."""
 
 
-class Revocation(_Decision, frozen=True, kw_only=True, tag="revocation"):
+class Revocation(_AboutAccount, frozen=True, kw_only=True, tag="revocation"):
     """The decision `control_id` about the account does not hold any more."""
 
 
-Control: TypeAlias = Verdict | Declaration | Revocation
+class Tuning(_Decision, frozen=True, kw_only=True, tag="tuning"):
+    """From here on the detector has this value for a setting, in every partition."""
+
+    setting: Setting
+    value: Annotated[str, Meta(max_length=MAX_VALUE)]
+    """As in a settings file; of `prior_file` the file's content. Empty: what each worker's own settings say."""
+
+    def onto(self, changes: Mapping[str, str]) -> dict[str, str]:
+        """Changes so far, setting → value, with this one."""
+        return {name: value for name, value in {**changes, self.setting.value: self.value}.items() if value}
+
+
+AboutAccount: TypeAlias = Verdict | Declaration | Revocation
+Control: TypeAlias = AboutAccount | Tuning
 
 
 def decode_control(data: bytes) -> Control:
@@ -155,12 +187,23 @@ def complaint_about(record: Control) -> tuple[RejectReason, str, str] | None:
     """What is wrong beyond types: reason, message, JSON path; None when it is a decision."""
     if record.schema_version != CONTROL_VERSION:
         return RejectReason.UNKNOWN_VERSION, f"this program reads schema_version {CONTROL_VERSION}", "$.schema_version"
+    if isinstance(record, Tuning):
+        return _complaint_about_value(record)
     if wrong := complaint(record.account_id):
         return RejectReason.BAD_IDENTIFIER, wrong, "$.account_id"
     if too_long(record.account_id):
         return RejectReason.ABSURD_VALUE, "an id over 256 bytes", "$.account_id"
     if isinstance(record, Declaration) and not 0 < record.until_ms - record.issued_at_ms <= MAX_DAYS * DAY_MS:
         return RejectReason.ABSURD_VALUE, f"a declaration ends within {MAX_DAYS} days after it was made", "$.until_ms"
+    return None
+
+
+def _complaint_about_value(record: Tuning) -> tuple[RejectReason, str, str] | None:
+    """Whether a prior is one is seen where it is used: that takes the detector."""
+    try:
+        DetectSettings().tuned(record.onto({}))
+    except SettingsError as err:
+        return RejectReason.ABSURD_VALUE, err.message, "$.value"
     return None
 
 
@@ -186,6 +229,16 @@ def declaration_control_id(account_id: str, twin: Twin) -> str:
     return _digest("declaration", account_id, twin.value)
 
 
+def tuning_control_id(setting: Setting) -> str:
+    """Id of a setting's value: a later one replaces it."""
+    return _digest("tuning", setting.value)
+
+
+def key_of(record: Control) -> bytes:
+    """Key of a record in the topic: what it is about."""
+    return record.setting.encode() if isinstance(record, Tuning) else record.account_id.encode("utf-8", "surrogatepass")
+
+
 def _digest(*parts: str) -> str:
     return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
@@ -198,7 +251,8 @@ def encode_control(record: Control) -> bytes:
 class ControlSegment(msgspec.Struct, frozen=True, array_like=True):
     """What a frame says about one partition of the control topic: it accounts for `(from_offset, to_offset]`.
 
-    Like a segment of requests; the records whose account lives in this frames partition stand in it, the others do not.
+    Like a segment of requests; in it stand the records that are for this frames partition: about an account that lives here, or
+    about the detector.
     """
 
     source: Literal["control"]

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pipeline.events.alert import Alert
-from pipeline.events.control import Declaration, Revocation, Verdict
+from pipeline.events.control import Declaration, Revocation, Tuning, Verdict
 from pipeline.events.outputs import DeadLetter, Risk, Rollup
 from pipeline.events.request import RequestEvent
 
@@ -20,6 +20,7 @@ TYPES: dict[str, type[msgspec.Struct]] = {
     "verdict.v1": Verdict,
     "declaration.v1": Declaration,
     "revocation.v1": Revocation,
+    "tuning.v1": Tuning,
 }
 
 

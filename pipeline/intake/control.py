@@ -7,14 +7,14 @@ control topic once, in segments that tile it; what may be committed is what all 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 import numpy as np
 
 from pipeline.base.catalogue import RejectReason
 from pipeline.base.hashing import HASH_NAME, hash_texts, partition_of
-from pipeline.events.control import CONTROL_VERSION, Control, ControlSegment, complaint_about, decode_control, encode_segment
+from pipeline.events.control import CONTROL_VERSION, Control, ControlSegment, Tuning, complaint_about, decode_control, encode_segment
 from pipeline.events.frame import CONTROL_FRAME_VERSION, FrameHeader, pack_frame
 from pipeline.intake.columns import build
 from pipeline.intake.framing import FrameOut, Framer
@@ -23,15 +23,16 @@ from pipeline.intake.scan import repeated_key
 from pipeline.intake.validate import Rejection, explain_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pipeline.intake.framing import FramingConfig
 
-MAX_CONTROL_BYTES = 16_384
+MAX_CONTROL_BYTES = 65_536
+"""A prior with every quotation mark escaped."""
 MAX_RECORDS = 500
 """Decisions of one frame at most: a quarter of a megabyte."""
 _VERSION = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_NAMES = frozenset(name for kind in Control.__args__ for name in (*kind.__struct_fields__, "type"))
+_NAMES = frozenset(name for kind in get_args(Control) for name in (*kind.__struct_fields__, "type"))
 _NONE = np.zeros(0, np.int64)
 
 
@@ -92,10 +93,16 @@ class ControlFramer(Framer):
         state = self._sources[source]
         for offset, record in zip(offsets, records, strict=True):
             state.position = offset
-            if not isinstance(record, Rejection):
-                f = int(partition_of(hash_texts([record.account_id]), self.config.frames_partitions)[0])
-                bare = msgspec.structs.replace(record, note="")  # what people write about people is for the audit alone
+            if isinstance(record, Rejection):
+                continue
+            bare = msgspec.structs.replace(record, note="")  # what people write about people is for the audit alone
+            for f in self._concerned(record):
                 self._decisions[f].setdefault(source, []).append((offset, bare))
+
+    def _concerned(self, record: Control) -> Iterable[int]:
+        """Frames partitions that a decision is for: its account's, or all of them."""
+        count = self.config.frames_partitions
+        return range(count) if isinstance(record, Tuning) else partition_of(hash_texts([record.account_id]), count).tolist()
 
     def revoke(self, source: int) -> None:
         """See `Framer.revoke`."""

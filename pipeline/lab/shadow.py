@@ -1,6 +1,7 @@
 """Shadow: what another alert budget would have raised, from two replays of the same frames. Pure.
 
-Both replays begin where the frames begin, so what they lack of older history they lack alike: the difference is the budget's.
+Both replays begin where the frames begin, so what they lack of older history they lack alike: the difference is the budget's. Each has
+its settings from the first frame to the last: what was changed through the log meanwhile is left out, decisions about accounts are not.
 """
 
 from __future__ import annotations
@@ -8,8 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from pipeline.accounts.book import Book
 from pipeline.base.times import DAY_MS
+from pipeline.events.control import Tuning, decode_segment, encode_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,8 +71,9 @@ class Shadow:
             self.from_the_start = self.from_the_start and offset == 0
             for book in books:
                 book.begin(offset)
+        untuned = _without_tunings(frame)
         for book, found in zip(books, self._found, strict=True):
-            for alert in book.step(offset, frame).alerts:
+            for alert in book.step(offset, untuned).alerts:
                 opened = found[alert.alert_id].opened if alert.alert_id in found else alert
                 found[alert.alert_id] = Raised(opened, alert.last_seen_ms)
         times = frame.columns.occurred_at_ms
@@ -98,6 +103,14 @@ class Shadow:
         before, after = (sorted((r for r in found.values() if r.opened.raised_at_ms >= since_ms), key=_order) for found in self._found)
         newly, gone = unmatched(before, after)
         return Difference(before, after, newly, gone)
+
+
+def _without_tunings(frame: Frame) -> Frame:
+    if not frame.header.control:
+        return frame
+    segments = [decode_segment(data) for data in frame.header.control]
+    kept = [replace(s, records=[(at, record) for at, record in s.records if not isinstance(record, Tuning)]) for s in segments]
+    return frame._replace(header=replace(frame.header, control=[encode_segment(segment) for segment in kept]))
 
 
 def unmatched(before: Iterable[Raised], after: Iterable[Raised]) -> tuple[list[Raised], list[Raised]]:

@@ -221,6 +221,7 @@ class DetectWorker:
             except StillwatchError as error:
                 error.location = error.location or f"{message.tp.topic}[{partition}]@{offset}"
                 raise
+            _tell_complaints(partition, owned.book)
             owned.frames_since += 1
             owned.applied_at = time.monotonic()
             if len(frame.columns.appended_at_ms) and frame.columns.appended_at_ms[-1] > 0:
@@ -328,7 +329,8 @@ class DetectWorker:
         live, packed = book.accounts
         metrics.gauge("stillwatch_accounts", live, partition=where, state="live")
         metrics.gauge("stillwatch_accounts", packed, partition=where, state="packed")
-        for baseline, halvings in owned.book.judge.bars.raised.items():
+        metrics.gauge("stillwatch_alert_budget", book.judge.bars.budget, partition=where)
+        for baseline, halvings in book.judge.bars.raised.items():
             metrics.gauge("stillwatch_bars_raised", halvings, partition=where, baseline=baseline.value)
         if book.watermark_ms >= 0:
             metrics.gauge("stillwatch_watermark_lag_seconds", time.time() - book.watermark_ms / 1000, partition=where)
@@ -378,7 +380,9 @@ class DetectWorker:
     def _own(self, partition: int, owned: _Owned, generation: int) -> None:
         owned.generation = generation
         self._owned[partition] = owned
-        _LOG.info("partition.restored", partition=partition, applied=owned.book.applied, accounts=sum(owned.book.accounts))
+        book = owned.book
+        _LOG.info("partition.restored", partition=partition, applied=book.applied, accounts=sum(book.accounts), tuned=sorted(book.tuned))
+        _tell_complaints(partition, book)
 
     def _read_book(self, partition: int, give_up: Callable[[], bool]) -> Book | None:
         records = self._state.read(partition, give_up)
@@ -430,6 +434,12 @@ def _risk(alert: Alert) -> Risk:
         as_of_ms=alert.raised_at_ms,
         valid_until_ms=alert.raised_at_ms + RISK_VALID_MS,
     )
+
+
+def _tell_complaints(partition: int, book: Book) -> None:
+    for complaint in book.complaints:
+        _LOG.warning("settings.not_tuned", partition=partition, reason=complaint)
+    book.complaints.clear()
 
 
 def _credentials(kafka: KafkaSettings) -> Any:  # noqa: ANN401 - faust ships no types

@@ -9,7 +9,7 @@ import orjson
 
 from pipeline.base.errors import CodecError
 from pipeline.events.alert import Alert
-from pipeline.events.control import Declaration, Verdict
+from pipeline.events.control import Declaration, Tuning, Verdict
 from pipeline.events.outputs import DeadLetter, Rollup
 from pipeline.intake import Rejection, read_control
 
@@ -178,10 +178,11 @@ def _control_columns(messages: Sequence[Message]) -> Columns:
     records = [record for _, record in kept]
     verdicts = [record if isinstance(record, Verdict) else None for record in records]
     declared = [record if isinstance(record, Declaration) else None for record in records]
+    tuned = [record if isinstance(record, Tuning) else None for record in records]
     stamps = [message.timestamp() for message, _ in kept]
     return {
         "control_id": [r.control_id for r in records],
-        "account_id": [r.account_id for r in records],
+        "account_id": ["" if isinstance(r, Tuning) else r.account_id for r in records],
         "type": [type(r).__name__.lower() for r in records],
         "issued_at": [r.issued_at_ms for r in records],
         "issued_by": [r.issued_by for r in records],
@@ -195,6 +196,8 @@ def _control_columns(messages: Sequence[Message]) -> Columns:
         "twin": [d.twin.value if d else "" for d in declared],
         "until": [d.until_ms if d else 0 for d in declared],
         "requests_per_day": [d.requests_per_day if d else 0 for d in declared],
+        "setting": [t.setting.value if t else "" for t in tuned],
+        "value": [t.value if t else "" for t in tuned],
         "source_offset": [message.offset() or 0 for message, _ in kept],
         "recorded_at": [ms if kind else record.issued_at_ms for (kind, ms), record in zip(stamps, records, strict=True)],
     }

@@ -147,6 +147,16 @@ class Bars:
             raised = self.raised[rule.baseline] * self._halvings[-1]
             self._bars.append(max(tail.bar(wanted / a_day), self._lowest[-1]) + raised)
 
+    def tune(self, settings: DetectSettings) -> None:
+        """Let another budget or prior take effect.
+
+        Raises:
+            SettingsError: the prior is not one of this detector's; nothing has changed.
+        """
+        self.prior = prior_of(settings)
+        self._settings = settings
+        self._set()
+
     def bar(self, measure: Measure, halvings: float = 0.0) -> float:
         """From where a measure accuses, moved by so many halvings of how often it gets there; never below its floor."""
         return max(self._bars[measure] + halvings * self._halvings[measure], self._lowest[measure])

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from pipeline.base.settings import DetectSettings
     from pipeline.events.alert import Alert
-    from pipeline.events.control import Control
+    from pipeline.events.control import AboutAccount
     from pipeline.features.kernel import Blocks
     from pipeline.scoring.mind import Mind
     from pipeline.scoring.prior import Prior
@@ -219,7 +219,16 @@ class Judge:
 
     # ---- people
 
-    def rule(self, mind: Mind, record: Control) -> None:
+    def tune(self, settings: DetectSettings) -> None:
+        """Let other settings take effect: what may change is named by `events.control.Setting`.
+
+        Raises:
+            SettingsError: the prior is not one of this detector's; nothing has changed.
+        """
+        self.bars.tune(settings)
+        self._policy.tune(settings, self.bars.prior.features)
+
+    def rule(self, mind: Mind, record: AboutAccount) -> None:
         """Let a decision take effect: on the bars of its account, and where alerts were in vain on everybody's."""
         for baseline, accounts in verdicts.rule(mind, record).items():
             self.bars.found_in_vain(baseline, accounts)

@@ -49,9 +49,14 @@ class Policy:
     """See the module. Keeps no state of its own but the storm brake's."""
 
     def __init__(self, settings: DetectSettings, spreads: dict[str, Spread], partition: int = 0) -> None:
+        self.storm = Storm(settings, partition, DETECTOR_VERSION)
+        self.tune(settings, spreads)
+
+    def tune(self, settings: DetectSettings, spreads: dict[str, Spread]) -> None:
+        """Let other settings take effect."""
         self._quiet_ms = int(settings.cooldown_h * HOUR_MS)
         self._spreads = spreads
-        self.storm = Storm(settings, partition, DETECTOR_VERSION)
+        self.storm.tune(settings)
 
     def judge(self, mind: Mind, findings: list[Finding], support: float, blocks: Blocks, k: int, account_id: str) -> list[Alert]:
         """Open an episode, or bring the open one up to date."""

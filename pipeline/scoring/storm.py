@@ -79,12 +79,16 @@ class Storm:
     """See the module."""
 
     def __init__(self, settings: DetectSettings, partition: int, detector_version: str) -> None:
-        self._factor = settings.storm_factor
-        self._hourly = settings.alert_budget / 1_000.0 / 24.0
-        self._quiet_ms = int(settings.cooldown_h * HOUR_MS)
         self._partition = partition
         self._version = detector_version
         self.state = State()
+        self.tune(settings)
+
+    def tune(self, settings: DetectSettings) -> None:
+        """Let other settings take effect."""
+        self._factor = settings.storm_factor
+        self._hourly = settings.alert_budget / 1_000.0 / 24.0
+        self._quiet_ms = int(settings.cooldown_h * HOUR_MS)
 
     @property
     def allowance(self) -> float:

@@ -18,7 +18,7 @@ from pipeline.events.control import EXPLAINS, Baseline, Declaration, Twin, Verdi
 from pipeline.scoring.kinds import INDEX, KINDS
 
 if TYPE_CHECKING:
-    from pipeline.events.control import Control
+    from pipeline.events.control import AboutAccount
     from pipeline.scoring.mind import Mind
 
 LOWEST_SHIFT, HIGHEST_SHIFT = -1.0, 3.0
@@ -64,7 +64,7 @@ class Rulings(msgspec.Struct, array_like=True):
     """Kinds that would have alerted under the present excuses."""
 
 
-def rule(mind: Mind, record: Control) -> dict[Baseline, int]:
+def rule(mind: Mind, record: AboutAccount) -> dict[Baseline, int]:
     """Let a decision take effect; the decision it replaces or revokes is gone → baselines that are now known to accuse it in vain (1).
 
     −1: it was known, and is taken back. However often an account alerts, it is one account.
@@ -80,7 +80,7 @@ def _in_vain(mind: Mind) -> set[Baseline]:
     return set() if mind.rulings is None else {b for ruling in mind.rulings.verdicts if ruling.weight > 0.0 for b in ruling.baselines}
 
 
-def _take(mind: Mind, record: Control) -> None:
+def _take(mind: Mind, record: AboutAccount) -> None:
     known = mind.rulings or Rulings([], [])
     verdicts = [ruling for ruling in known.verdicts if ruling.control_id != record.control_id]
     excuses = [excuse for excuse in known.excuses if excuse.control_id != record.control_id]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,15 +22,21 @@ from pipeline.events.control import (
     Baseline,
     Declaration,
     Revocation,
+    Setting,
+    Tuning,
     Twin,
     Verdict,
     VerdictId,
     declaration_control_id,
+    tuning_control_id,
     verdict_control_id,
 )
 from pipeline.events.frame import decode_frame
 from pipeline.intake.control import ControlFramer
 from pipeline.intake.framing import FramingConfig
+from pipeline.scoring import prior
+from pipeline.scoring.calibration import Measure
+from pipeline.scoring.prior import PriorFile, detector_digest, write_prior
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +51,18 @@ QUIET_MS = 6 * HOUR_MS
 LIMIT = 200
 SETTINGS = DetectSettings(epoch_s=3_600, dedupe_ring=2_048, max_hot_accounts=16, cooldown_h=8.0)
 State = tuple[dict[str, bytes], bytes, int, object]
+
+
+PRIOR = write_prior(
+    msgspec.structs.replace(
+        msgspec.json.decode((files("pipeline.scoring") / "prior.json").read_bytes(), type=PriorFile), detector=detector_digest(), width=2.0
+    )
+).decode()
+
+
+def tuning(setting: Setting, value: str) -> Tuning:
+    """Another value for a setting."""
+    return Tuning(control_id=tuning_control_id(setting), issued_at_ms=1, issued_by="ann", setting=setting, value=value)
 
 
 class Log:
@@ -130,6 +150,12 @@ def decisions(plain: list[Alert], excused: Alert, attackers: dict[str, str]) -> 
         (200, declaration(busy, Twin.EVALUATION, WORLD_MS + 3 * DAY_MS, LIMIT)),
         (2_000, verdict("acct_nobody", Kind.PROBING, "alert-9", VerdictId.TRUE_POSITIVE)),
         (5_000, taken_back),
+        (1_000, tuning(Setting.ALERT_BUDGET, "4")),
+        (1_500, tuning(Setting.PRIOR_FILE, '{"not": "a prior"}')),
+        (2_500, tuning(Setting.STORM_FACTOR, "7")),
+        (3_000, tuning(Setting.PRIOR_FILE, PRIOR)),
+        (4_000, tuning(Setting.COOLDOWN_H, "9")),
+        (6_000, tuning(Setting.STORM_FACTOR, "")),
     ]
 
 
@@ -201,7 +227,92 @@ def test_a_decision_told_twice_counts_once(decisions: list[tuple[int, Control]])
         a: decode_account(zlib.decompress(data)).mind for a, (data, _, _) in again._cold.items()
     }
     assert len(once._cold) == 4
+    assert once.tuned == again.tuned == {"alert_budget": "4", "prior_file": PRIOR, "cooldown_h": "9"}
     assert once.judge.pack() == again.judge.pack() != Book(0, 1, SETTINGS).judge.pack()
+
+
+class Tuned:
+    """A fresh book that is told settings, one after the other."""
+
+    def __init__(self, detect: DetectSettings = SETTINGS) -> None:
+        self.book = Book(0, 1, detect)
+        self._framer = ControlFramer(FramingConfig("api.requests", "control-id", 1))
+        self._framer.assign(0, -1)
+        self._offset = -1
+        self._log = Log()
+
+    def tell(self, setting: Setting, value: str) -> None:
+        """Another value."""
+        self._offset += 1
+        self._framer.take(0, [self._offset], [tuning(setting, value)])
+        (frame,) = self._framer.flush()
+        self.book.step(self._offset, decode_frame(frame.value))
+
+    def restart(self, detect: DetectSettings = SETTINGS) -> Book:
+        """The book as a worker with these settings takes it up."""
+        self._log.save(self.book)
+        return Book.restore(0, 1, detect, self._log.live.items())
+
+
+def test_a_setting_changes_at_once_and_survives_a_restart() -> None:
+    """Bars, prior and brake are those of a book that began so; reset, they are those it began with."""
+    tuned = Tuned()
+    tuned.tell(Setting.ALERT_BUDGET, "10")
+    tuned.tell(Setting.PRIOR_FILE, PRIOR)
+    wanted = Book(0, 1, SETTINGS.tuned({"alert_budget": "10", "prior_file": PRIOR})).judge
+    before = Book(0, 1, SETTINGS).judge
+    for book in (tuned.book, tuned.restart()):
+        bars = book.judge.bars
+        assert [bars.bar(m) for m in Measure] == [wanted.bars.bar(m) for m in Measure]
+        assert bars.bar(Measure.LEVEL) < before.bars.bar(Measure.LEVEL)
+        assert bars.prior.width == 2.0
+        assert bars.budget == 10.0
+    tuned.tell(Setting.ALERT_BUDGET, "")
+    tuned.tell(Setting.PRIOR_FILE, "")
+    assert [tuned.restart().judge.bars.bar(m) for m in Measure] == [before.bars.bar(m) for m in Measure]
+    assert tuned.book.tuned == {}
+
+
+def test_what_this_program_cannot_use_is_told_and_the_last_good_one_holds() -> None:
+    """A prior that is none, or another detector's: nobody stops, and what else was changed stays changed."""
+    tuned = Tuned()
+    tuned.tell(Setting.ALERT_BUDGET, "10")
+    tuned.tell(Setting.PRIOR_FILE, PRIOR)
+    for wrong in ("{}", "[", PRIOR.replace(detector_digest(), "f" * 16)):
+        tuned.tell(Setting.PRIOR_FILE, wrong)
+    assert len(tuned.book.complaints) == 3
+    assert tuned.book.tuned == {"alert_budget": "10", "prior_file": PRIOR}
+    assert tuned.book.judge.bars.prior.width == 2.0
+
+
+def test_state_of_another_detector_keeps_what_this_one_can_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an upgrade that a prior does not fit, the worker says so, goes by its own and keeps the budget."""
+    tuned = Tuned()
+    tuned.tell(Setting.PRIOR_FILE, PRIOR)
+    tuned.tell(Setting.ALERT_BUDGET, "10")
+    monkeypatch.setattr("pipeline.scoring.prior.detector_digest", lambda: "f" * 16)
+    monkeypatch.setattr("pipeline.scoring.prior._prior_in", prior._prior_in.__wrapped__)  # as in a process of its own: nothing was read
+    book = tuned.restart()
+    assert book.tuned == {"alert_budget": "10"}
+    assert "another version of the detector" in book.complaints[0]
+    assert book.judge.bars.budget == 10.0
+    tuned.book = book
+    tuned.tell(Setting.COOLDOWN_H, "7")
+    assert tuned.restart().tuned == {"alert_budget": "10", "cooldown_h": "7"}
+
+
+def test_a_worker_may_say_what_it_likes_of_a_changed_setting_and_nothing_else() -> None:
+    """What the log says holds; a setting that nobody changed must be what the state was written with."""
+    tuned = Tuned()
+    tuned.tell(Setting.ALERT_BUDGET, "10")
+    other = SETTINGS.model_copy(update={"alert_budget": 2.0})
+    assert tuned.restart(other).judge.bars.budget == 10.0
+    with pytest.raises(LineageError, match="settings digest") as refused:
+        tuned.restart(SETTINGS.model_copy(update={"cooldown_h": 7.0}))
+    assert "stillwatch tune" in refused.value.next_step
+    tuned.tell(Setting.ALERT_BUDGET, "")
+    with pytest.raises(LineageError):
+        tuned.restart(other)
 
 
 @given(data=st.data())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +17,19 @@ from pipeline.base.settings import KafkaSettings, Settings
 from pipeline.cli.decisions import until_ms
 from pipeline.cli.main import command_line
 from pipeline.events.alert import Alert, Explanation, Kind, encode_alert
-from pipeline.events.control import Action, Baseline, Declaration, Revocation, Twin, Verdict, VerdictId, declaration_control_id
+from pipeline.events.control import (
+    Action,
+    Baseline,
+    Declaration,
+    Revocation,
+    Setting,
+    Tuning,
+    Twin,
+    Verdict,
+    VerdictId,
+    declaration_control_id,
+    key_of,
+)
 from pipeline.intake import Rejection, read_control
 from pipeline.ports.broker import BEGINNING, TopicPartition
 from pipeline.ports.clickhouse import Admin, ClickHouseSink
@@ -24,9 +38,11 @@ from pipeline.ports.memory import MemoryMessage
 from pipeline.ports.migrations import migrate
 from pipeline.ports.topics import ensure_topics
 from pipeline.roles.tables import ALERTS, CONTROLS
+from pipeline.scoring.prior import PriorFile, detector_digest, write_prior
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pipeline.devstack.clickhouse import EmbeddedClickHouse
     from pipeline.events.control import Control
@@ -148,10 +164,10 @@ def test_a_verdict_on_a_group_goes_to_each_account(desk: Desk) -> None:
     desk.alerts(msgspec.structs.replace(ALERT, subject_type="campaign", subject_id="c1", account_ids=["x", "y"], kind=Kind.CAMPAIGN))
     assert desk.program.run("feedback", "aaaa1111", "benign", "--by", "ann")[0] == 0
     records = desk.records()
-    assert [record.account_id for record in records] == ["x", "y"]
+    assert [key_of(record) for record in records] == [b"x", b"y"]
     assert len({record.control_id for record in records}) == 1
     assert desk.program.run("feedback", "revoke", records[0].control_id, "--by", "ann")[0] == 0
-    assert sorted(record.account_id for record in desk.records()[2:]) == ["x", "y"]
+    assert sorted(map(key_of, desk.records()[2:])) == [b"x", b"y"]
 
 
 @pytest.mark.parametrize(
@@ -169,6 +185,16 @@ def test_a_verdict_on_a_group_goes_to_each_account(desk: Desk) -> None:
         (["declare", "../acct", "audit", "--until", "3d"], 2, "path"),
         (["declare", "acct-7", "audit", "--until", "3d", "--note", "x" * 1_001], 2, "note"),
         (["declare", "revoke", "0123"], 1, "declare list"),
+        (["tune", "alert_budget"], 2, "--reset"),
+        (["tune", "alert_budget", "3", "--reset"], 2, "--reset"),
+        (["tune", "alert_budget", "none"], 2, "detect.alert_budget"),
+        (["tune", "alert_budget", "-1"], 2, "--help"),
+        (["tune", "alert_budget", "0"], 2, "greater than or equal to 0.001"),
+        (["tune", "cooldown_h", "1e18"], 2, "less than or equal to 8760"),
+        (["tune", "block_requests", "30"], 2, "alert_budget"),
+        (["tune", "prior_file", "no/such/file"], 2, "cannot read no/such/file"),
+        (["tune", "prior_file", __file__], 2, "is not a prior"),
+        (["tune", "prior_file", str(files("pipeline.scoring") / "prior.json")], 2, "another version of the detector"),
     ],
 )
 def test_what_cannot_be_done_is_said(desk: Desk, args: list[str], status: int, says: str) -> None:
@@ -200,6 +226,41 @@ def test_a_declaration_is_made_listed_and_revoked(desk: Desk) -> None:
     desk.records()
     assert "no declarations in force" in desk.program.run("declare", "list")[1]
     assert record.control_id in desk.program.run("declare", "list", "--all")[1]
+
+
+def test_a_setting_is_changed_listed_and_reset(desk: Desk, tmp_path: Path) -> None:
+    """With what it was and is, who and why; the last word counts; a prior says what it was counted on; reset, the settings count again."""
+    status, said = desk.program.run("tune", "alert_budget", "3", "--note", "more hands", "--by", "ann")
+    assert status == 0, said
+    assert "alert_budget is 3 from here on, in every partition (was 1)" in said
+    assert "is 0.5 from here on, in every partition (was 3)" in desk.program.run("tune", "give", "alert_budget", "0.5", "--by", "bob")[1]
+    first, second = desk.records()
+    assert isinstance(first, Tuning)
+    assert isinstance(second, Tuning)
+    assert (first.setting, first.value, first.issued_by, first.note) == (Setting.ALERT_BUDGET, "3", "ann", "more hands")
+    assert first.control_id == second.control_id
+    prior = tmp_path / "prior.json"
+    file = msgspec.json.decode((files("pipeline.scoring") / "prior.json").read_bytes(), type=PriorFile)
+    prior.write_bytes(write_prior(msgspec.structs.replace(file, account_days=77_777, detector=detector_digest())))
+    status, said = desk.program.run("tune", "prior_file", str(prior))
+    assert status == 0, said
+    assert "prior_file is a file (77,777 account-days) from here on" in said
+    rows = {row["setting"]: row for row in map(json.loads, desk.program.run("tune", "list", "--json")[1].splitlines())}
+    assert list(rows) == list(Setting)
+    assert (rows["alert_budget"]["in_force"], rows["alert_budget"]["settings_say"], rows["alert_budget"]["issued_by"]) == (
+        "0.5",
+        "1",
+        "bob",
+    )
+    assert (rows["cooldown_h"]["in_force"], rows["cooldown_h"]["issued_by"]) == ("6", "")
+    assert "77,777" in rows["prior_file"]["in_force"]
+    assert "settings in force" in desk.program.run("doctor", "--dev")[1]
+    assert "(was 0.5)" in desk.program.run("tune", "alert_budget", "--reset", "--by", "eve")[1]
+    history = [json.loads(line) for line in desk.program.run("tune", "list", "--all", "--json")[1].splitlines()]
+    assert [row["value"] for row in history] == ["(reset)", f"a file of {len(prior.read_text()):,} characters", "0.5", "3"]
+    desk.records()
+    status, said = desk.program.run("query", "SELECT setting, in_force, issued_by FROM tunings ORDER BY setting", "--format", "csv")
+    assert said.splitlines()[1:3] == ["alert_budget,0,eve", f"prior_file,1,{getpass.getuser()}"]
 
 
 def test_without_the_topic_init_is_named(desk: Desk) -> None:

@@ -37,7 +37,7 @@ def active(settings: Settings, *days: tuple[int, int]) -> None:
 
 def told(settings: Settings, **detect: float) -> str:
     """The line."""
-    check = expectation(settings.model_copy(update={"detect": DetectSettings.model_validate(detect)}))
+    check = expectation(settings, DetectSettings.model_validate(detect))
     assert check.status is Status.OK
     return check.finding
 

@@ -32,7 +32,7 @@ def _without_decisions(flow: Flow) -> list[Alert]:
 def test_decisions_hold_live_and_in_replay(
     tansu: str, make_flow: Callable[..., Flow], world: list[tuple[int, bytes]], cut: Callable[..., list[bytes]], tmp_path: Path
 ) -> None:
-    """Declared before its attack, an account is quiet; a verdict is listed; `backtest --frames` repeats the alerts to the last field."""
+    """Declared before its attack an account is quiet, a verdict is listed, a budget is in force; `backtest --frames` repeats the alerts."""
     detect = DetectSettings(dedupe_ring=65_536, checkpoint_interval_s=0.5)
     flow = make_flow(tansu, requests_partitions=1, frames_partitions=1, detect=detect)
     explained = EXPLAINS[Twin.EVALUATION]
@@ -40,12 +40,13 @@ def test_decisions_hold_live_and_in_replay(
     plain = [alert for i, data in enumerate(cut(200, one_source=True)) for alert in book.step(i, decode_frame(data)).alerts]
     declared = next(alert.subject_id for alert in plain if alert.subject_type == "account" and alert.kind in explained)
     flow.command("declare", declared, "evaluation", "--until", "30d", "--by", "ann")
+    flow.command("tune", "alert_budget", "3", "--by", "ann")
     roles = [flow.role("ingest")]
 
     def told() -> bool:
         return any(decode_frame(m.value() or b"").header.control for m in flow.records(flow.settings.topic("frames")))
 
-    flow.until("the declaration is in the frames log", told, 60, roles)
+    flow.until("the decisions are in the frames log", told, 60, roles)
     roles += [flow.role(role) for role in ("detect", "deliver")]
     half = len(world) * 2 // 3
     flow.produce((b"k", raw) for _, raw in world[:half])
@@ -70,7 +71,11 @@ def test_decisions_hold_live_and_in_replay(
     live = flow.written_alerts()
     assert live == replayed() == flow.oracle()
 
-    report = json.loads(flow.command("shadow", "--budget", "1", "--json"))
+    assert flow.query("SELECT setting, value, issued_by, in_force FROM tunings") == [("alert_budget", "3", "ann", 1)]
+    listed = [json.loads(line) for line in flow.command("tune", "list", "--json").splitlines()]
+    assert [(row["in_force"], row["settings_say"]) for row in listed if row["setting"] == "alert_budget"] == [("3", "1")]
+    report = json.loads(flow.command("shadow", "--budget", "3", "--json"))
+    assert report["budget"] == {"present": 3.0, "other": 3.0}
     assert report["newly"] == report["gone"] == []
     assert sum(row["stored"] for row in report["kinds"]) > 0
     assert all(row["stored"] == row["before"] == row["after"] for row in (*report["kinds"], *report["days"]))

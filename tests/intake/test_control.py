@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,17 @@ from hypothesis import strategies as st
 from pipeline.base.catalogue import RejectReason
 from pipeline.base.hashing import hash_texts, partition_of
 from pipeline.base.times import DAY_MS
-from pipeline.events.control import Declaration, Twin, declaration_control_id, decode_segment, encode_control
+from pipeline.events.control import (
+    Declaration,
+    Setting,
+    Tuning,
+    Twin,
+    declaration_control_id,
+    decode_segment,
+    encode_control,
+    key_of,
+    tuning_control_id,
+)
 from pipeline.events.frame import CONTROL_FRAME_VERSION, decode_frame
 from pipeline.intake import ControlFramer, FrameOut, FramingConfig, Rejection, read_control
 
@@ -35,6 +46,16 @@ def changed(**fields: object) -> bytes:
     return orjson.dumps({name: value for name, value in {**GOOD, **fields}.items() if value is not None})
 
 
+TUNING = Tuning(
+    control_id=tuning_control_id(Setting.ALERT_BUDGET), issued_at_ms=1, issued_by="ann", setting=Setting.ALERT_BUDGET, value="3"
+)
+
+
+def retuned(**fields: object) -> bytes:
+    """A good change of a setting with other fields."""
+    return orjson.dumps({**orjson.loads(encode_control(TUNING)), **fields})
+
+
 def test_a_good_record_is_a_decision_and_unknown_fields_do_no_harm() -> None:
     """What `declare` writes is read; a field of a later version is ignored."""
     assert read_control(changed(colour="blue")) == declaration("acme", "because")
@@ -48,7 +69,7 @@ def test_a_good_record_is_a_decision_and_unknown_fields_do_no_harm() -> None:
         (b"{" + TEXT.encode(), RejectReason.NOT_JSON, "$"),
         (b'{"type": "declaration", "note": "\xff"}', RejectReason.NOT_UTF8, "$"),
         (b"[1]", RejectReason.WRONG_TYPE, "$"),
-        (changed(note=TEXT * 1_000), RejectReason.TOO_LARGE, "$"),
+        (changed(note=TEXT * 3_000), RejectReason.TOO_LARGE, "$"),
         (changed(note=TEXT * 100), RejectReason.ABSURD_VALUE, "$.note"),
         (changed(type=None), RejectReason.MISSING_FIELD, "$.type"),
         (changed(type=TEXT), RejectReason.WRONG_TYPE, "$.type"),
@@ -66,6 +87,16 @@ def test_a_good_record_is_a_decision_and_unknown_fields_do_no_harm() -> None:
         (b"[" * 100_000, RejectReason.TOO_LARGE, "$"),
         (b"[" * 10_000, RejectReason.WRONG_TYPE, "$"),
         (encode_control(declaration("acme"))[:-1] + b',"twin":"audit"}', RejectReason.DUPLICATE_KEY, "$.twin"),
+        (retuned(setting=TEXT), RejectReason.WRONG_TYPE, "$.setting"),
+        (retuned(setting="block_requests"), RejectReason.WRONG_TYPE, "$.setting"),
+        (retuned(value=3), RejectReason.WRONG_TYPE, "$.value"),
+        (retuned(value=TEXT), RejectReason.ABSURD_VALUE, "$.value"),
+        (retuned(value="0"), RejectReason.ABSURD_VALUE, "$.value"),
+        (retuned(value="1e-300"), RejectReason.ABSURD_VALUE, "$.value"),
+        (retuned(value="nan"), RejectReason.ABSURD_VALUE, "$.value"),
+        (retuned(setting="false_alerts_per_day", value="inf"), RejectReason.ABSURD_VALUE, "$.value"),
+        (retuned(setting="cooldown_h", value="1e18"), RejectReason.ABSURD_VALUE, "$.value"),
+        (retuned(setting="prior_file", value="x" * 40_000), RejectReason.ABSURD_VALUE, "$.value"),
     ],
 )
 def test_a_bad_record_is_a_rejection_with_a_place(value: bytes | None, reason: RejectReason, path: str) -> None:
@@ -83,6 +114,22 @@ def test_any_bytes_give_one_or_the_other(value: bytes) -> None:
     assert isinstance(read_control(value), Rejection)
 
 
+def test_a_setting_is_for_every_partition() -> None:
+    """With every partition told once, and a prior as large as may be in a frame that the broker takes."""
+    prior = msgspec.structs.replace(TUNING, setting=Setting.PRIOR_FILE, value='"' * 32_000, note="why")
+    assert read_control(encode_control(prior)) == prior
+    framer = ControlFramer(CONFIG)
+    framer.assign(0, -1)
+    framer.take(0, range(100), [TUNING, *[prior] * 99])
+    frames = framer.flush()
+    for f in range(PARTITIONS):
+        told = [decode_segment(data) for frame in frames if frame.partition == f for data in decode_frame(frame.value).header.control]
+        assert [at for segment in told for at, _ in segment.records] == list(range(100))
+        assert told[0].records[0][1] == TUNING
+    assert max(len(frame.value) for frame in frames) <= CONFIG.max_bytes
+    assert all(b"why" not in frame.value for frame in frames)
+
+
 def told(frames: list[FrameOut]) -> dict[int, list[tuple[int, int, list[tuple[int, str]]]]]:
     """(from, to, records) of the segments, by frames partition."""
     found: dict[int, list[tuple[int, int, list[tuple[int, str]]]]] = {f: [] for f in range(PARTITIONS)}
@@ -93,7 +140,7 @@ def told(frames: list[FrameOut]) -> dict[int, list[tuple[int, int, list[tuple[in
         for data in header.control:
             segment = decode_segment(data)
             assert (segment.topic_id, header.frames_partition) == ("control-id", frame.partition)
-            records = [(offset, record.account_id) for offset, record in segment.records]
+            records = [(offset, key_of(record).decode()) for offset, record in segment.records]
             found[frame.partition].append((segment.from_offset, segment.to_offset, records))
     return found
 
@@ -113,7 +160,7 @@ def test_segments_tile_and_every_decision_arrives_once(batches: list[list[int]],
         records = [read_control(b"bad") if account < 0 else declaration(f"a{account}", "why") for account in batch]
         framer.take(0, offsets, records)
         for at, record in zip(offsets, records, strict=True):
-            if not isinstance(record, Rejection):
+            if isinstance(record, Declaration):
                 f = int(partition_of(hash_texts([record.account_id]), PARTITIONS)[0])
                 sent[f].append((at, record.account_id))
         frames += framer.flush()

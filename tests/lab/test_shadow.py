@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.base.settings import DetectSettings
 from pipeline.base.times import HOUR_MS
+from pipeline.events.control import EXPLAINS, Declaration, Setting, Tuning, Twin
 from pipeline.events.frame import decode_frame
 from pipeline.lab.shadow import Raised, Shadow, unmatched
 
@@ -64,6 +65,21 @@ def test_another_budget_raises_other_alerts(frames: list[Frame]) -> None:
     since = run.difference(late).before
     assert since
     assert all(raised.opened.raised_at_ms >= late for raised in since)
+
+
+def test_what_was_changed_meanwhile_is_left_out(cut: Callable[..., list[bytes]], same: Shadow) -> None:
+    """Each replay has its budget from first to last frame, whatever the workers went by then; a decision about an account still counts."""
+    budget = Tuning(control_id="0" * 16, issued_at_ms=1, issued_by="ann", setting=Setting.ALERT_BUDGET, value="1000")
+    excused = same.difference().before[0].opened
+    declared = Declaration(
+        control_id="1" * 16, account_id=excused.subject_id, issued_at_ms=1, issued_by="ann", twin=Twin.EVALUATION, until_ms=2**42
+    )
+    frames = [decode_frame(data) for data in cut(300, decisions=[(200, budget)])]
+    assert _shadow(frames, SETTINGS.alert_budget).difference() == same.difference()
+    frames = [decode_frame(data) for data in cut(300, decisions=[(200, budget), (201, declared)])]
+    found = _shadow(frames, SETTINGS.alert_budget).difference()
+    assert found.before == found.after
+    assert excused.kind not in EXPLAINS[Twin.EVALUATION] or found.before != same.difference().before
 
 
 def test_a_log_without_its_beginning_is_replayed_from_what_is_left(frames: list[Frame]) -> None:

@@ -63,7 +63,7 @@ def test_an_empty_server_gets_the_schema(place: Place) -> None:
     assert schema_version(place.admin, place.settings) == (expected, expected)
     tables = place.tables()
     names = {"alerts", "alerts_latest", "account_rollups", "account_hourly", "dead_letters", "webhook_attempts", "schema_migrations"}
-    names |= {"controls", "feedback", "declarations"}
+    names |= {"controls", "feedback", "declarations", "tunings"}
     assert set(tables) == names
     assert all(tables.values())
 
@@ -73,7 +73,7 @@ def test_every_column_says_what_it_holds(place: Place) -> None:
     migrate(place.admin, place.settings)
     silent = place.admin.rows(
         "SELECT table, name FROM system.columns WHERE database = {d:String} AND comment = '' "
-        "AND table NOT IN ('alerts_latest', 'account_hourly', 'feedback', 'declarations')",
+        "AND table NOT IN ('alerts_latest', 'account_hourly', 'feedback', 'declarations', 'tunings')",
         {"d": place.settings.database},
     )
     assert silent == []

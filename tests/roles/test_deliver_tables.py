@@ -15,11 +15,14 @@ from pipeline.events.control import (
     Baseline,
     Declaration,
     Revocation,
+    Setting,
+    Tuning,
     Twin,
     Verdict,
     VerdictId,
     declaration_control_id,
     encode_control,
+    tuning_control_id,
     verdict_control_id,
 )
 from pipeline.events.outputs import DeadLetter, Rollup, encode
@@ -191,6 +194,24 @@ def test_decisions_arrive_whole(tables: tuple[ClickHouseSink, Reader]) -> None:
         ["verdict", 0, "2026-11-18 11:00:00.000"],
         ["declaration", 1, "2026-11-18 11:00:00.001"],
     ]
+
+
+def test_settings_arrive_whole_and_their_last_word_counts(tables: tuple[ClickHouseSink, Reader]) -> None:
+    """About no account; replaced and reset; the audit table forgets nothing."""
+    sink, reader = tables
+    wide = Tuning(
+        control_id=tuning_control_id(Setting.ALERT_BUDGET), issued_at_ms=HOUR_MS, issued_by="ann", note="more hands",
+        setting=Setting.ALERT_BUDGET, value="3",
+    )  # fmt: skip
+    longer = msgspec.structs.replace(wide, control_id=tuning_control_id(Setting.COOLDOWN_H), setting=Setting.COOLDOWN_H, value="8")
+    sink.insert(
+        "controls", CONTROLS.convert(decisions(VERDICT, wide, longer, msgspec.structs.replace(wide, value="", issued_by="bob"))), "t"
+    )
+    rows = reader.query("SELECT setting, value, note, issued_by, in_force FROM tunings ORDER BY setting").rows
+    assert rows == [["alert_budget", "", "more hands", "bob", 0], ["cooldown_h", "8", "more hands", "ann", 1]]
+    audit = reader.query("SELECT type, account_id, value FROM controls FINAL WHERE setting = 'alert_budget' ORDER BY source_offset").rows
+    assert audit == [["tuning", "", "3"], ["tuning", "", ""]]
+    assert [row[0] for row in reader.query("SELECT account_id FROM feedback").rows] == ["acme"]
 
 
 def test_the_last_word_about_a_decision_counts(tables: tuple[ClickHouseSink, Reader]) -> None:
