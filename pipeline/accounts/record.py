@@ -6,7 +6,7 @@ import msgspec
 
 from pipeline.accounts.positions import Position
 from pipeline.accounts.watermark import Source
-from pipeline.base.errors import CodecError, NewerFormatError
+from pipeline.base.errors import CodecError, check_format
 
 STATE_VERSION = 2
 """Goes up when a record no longer means what it did: 2, features of requests from new origins (docs/decisions/0067)."""
@@ -92,10 +92,4 @@ def _check(data: bytes, what: str) -> None:
         version = msgspec.msgpack.decode(data)[0]
     except (msgspec.MsgspecError, TypeError, IndexError, KeyError) as err:
         raise CodecError(f"{what} does not decode: {err}") from None
-    if version > STATE_VERSION:
-        raise NewerFormatError(f"{what} has state version {version}; this program reads {STATE_VERSION}", next_step="upgrade this worker")
-    if version < STATE_VERSION:
-        raise CodecError(
-            f"{what} has state version {version}, of a detector with other features; this program reads {STATE_VERSION}",
-            next_step="begin anew: a new prefix beside the old one, or `stillwatch init --reset-state`",
-        )
+    check_format(what, version, STATE_VERSION)

@@ -63,6 +63,20 @@ class NewerFormatError(CodecError):
     """A record was written by a newer version of this program than the one reading it."""
 
 
+def check_format(what: str, found: int, reads: int) -> None:
+    """Refuse state of another format than this program reads.
+
+    Raises:
+        NewerFormatError: a newer program wrote it.
+        CodecError: an older one did, whose numbers mean something else.
+    """
+    message = f"{what} has format {found}; this program reads {reads}"
+    if found > reads:
+        raise NewerFormatError(message, next_step="upgrade this worker")
+    if found < reads:
+        raise CodecError(message, next_step="begin anew: a new prefix beside the old one, or `stillwatch init --reset-state`")
+
+
 class LineageError(StillwatchError):
     """State and log do not belong together: a recreated topic, a changed partition count, other settings."""
 

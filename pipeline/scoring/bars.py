@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from pipeline.base.errors import CodecError, NewerFormatError
+from pipeline.base.errors import CodecError, check_format
 from pipeline.events.control import Baseline
 from pipeline.scoring.calibration import BINS, LEVEL_GRID, Grid, Measure, blend, moved, spread_of, tail_of
 from pipeline.scoring.prior import Prior, dense, prior_of, sparse
@@ -232,10 +232,9 @@ class Bars:
             packed = _DECODER.decode(data)
         except msgspec.MsgspecError as err:
             raise CodecError(f"packed calibration does not decode: {err}") from None
-        if packed.format > FORMAT:
-            raise NewerFormatError(f"calibration format {packed.format}; this program reads {FORMAT}", next_step="upgrade this worker")
-        if packed.format < FORMAT or len(packed.in_force) != len(self.counts) or len(packed.waiting) != len(self.counts):
-            raise CodecError(f"calibration format {packed.format}; this program reads {FORMAT}: replay the frames under a new prefix")
+        check_format("calibration", packed.format, FORMAT)
+        if len(packed.in_force) != len(self.counts) or len(packed.waiting) != len(self.counts):
+            raise CodecError(f"a packed calibration of {len(packed.in_force)} measures; there are {len(self.counts)}")
         self.epoch, self._last_day = packed.epoch, packed.last_day
         self.account_days, self.days_waiting = packed.account_days, packed.days_waiting
         self.counts = np.array([dense(row) for row in packed.in_force])

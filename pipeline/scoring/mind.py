@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from pipeline.base.errors import CodecError, NewerFormatError
+from pipeline.base.errors import CodecError, check_format
 from pipeline.detectors.models import AccountModels
 from pipeline.scoring.episode import Closed, Episode
 from pipeline.scoring.kinds import KINDS
@@ -176,10 +176,8 @@ class Mind:
             CodecError: the bytes do not decode.
         """
         mind = cls()
-        if data and data[0] > FORMAT:
-            raise NewerFormatError(f"mind format {data[0]}; this program reads {FORMAT}", next_step="upgrade this worker")
-        if data and data[0] < FORMAT:
-            raise CodecError(f"mind format {data[0]}; this program reads {FORMAT}: replay the frames under a new prefix")
+        if data:
+            check_format("mind", data[0], FORMAT)
         try:
             _, flags, mind.day, mind.days, mind.evidence, mind.sharp, mind.risk, mind.deadline_ms = _HEAD.unpack_from(data)
             mind.watch = bool(flags & _WATCHED)
