@@ -47,34 +47,25 @@ def give(
         raise typer.BadParameter("either a VALUE or --reset")
     settings = load_settings()
     said = _content(value) if setting is Setting.PRIOR_FILE and value else value
-    broker = KafkaBroker(settings.kafka)
-    present = in_force(settings.detect, tunings(settings, broker))
-    record = Tuning(
-        control_id=tuning_control_id(setting), issued_at_ms=now_ms(), issued_by=who(by), note=note, setting=setting, value=said
-    )  # fmt: skip
-    after = in_force_alone(settings.detect, record)
+    at, name = now_ms(), who(by)
+    record = Tuning(control_id=tuning_control_id(setting), issued_at_ms=at, issued_by=name, note=note, setting=setting, value=said)
+    after = settings.detect.tuned(record.onto({}))
+    prior_of(after)  # what the workers could not use is told here
+    before = in_force(settings.detect, tunings(settings, KafkaBroker(settings.kafka)))
     send(settings, [record])
     typer.echo(
-        f"{record.control_id}: {setting} is {_shown(after, setting)} from here on, in every partition (was {_shown(present, setting)})"
+        f"{record.control_id}: {setting} is {_shown(after, setting)} from here on, in every partition (was {_shown(before, setting)})"
     )
-
-
-def in_force_alone(detect: DetectSettings, record: Tuning) -> DetectSettings:
-    """These settings with this change.
-
-    Raises:
-        SettingsError: the value is none, or the prior is not one of this detector's.
-    """
-    found = detect.tuned(record.onto({}))
-    prior_of(found)
-    return found
 
 
 def _content(name: str) -> str:
     try:
-        return Path(name).read_text()
+        text = Path(name).read_text()
     except (OSError, UnicodeError) as err:
         raise SettingsError(f"prior_file: cannot read {name}: {err}") from None
+    if not text:
+        raise SettingsError(f"prior_file: {name} is empty", next_step="--reset goes back to what the workers' own settings say")
+    return text
 
 
 @app.command("list")

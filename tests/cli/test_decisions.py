@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -193,6 +194,7 @@ def test_a_verdict_on_a_group_goes_to_each_account(desk: Desk) -> None:
         (["tune", "cooldown_h", "1e18"], 2, "less than or equal to 8760"),
         (["tune", "block_requests", "30"], 2, "alert_budget"),
         (["tune", "prior_file", "no/such/file"], 2, "cannot read no/such/file"),
+        (["tune", "prior_file", os.devnull], 2, "is empty"),
         (["tune", "prior_file", __file__], 2, "is not a prior"),
         (["tune", "prior_file", str(files("pipeline.scoring") / "prior.json")], 2, "another version of the detector"),
     ],
