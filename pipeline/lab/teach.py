@@ -80,8 +80,11 @@ class Shape(NamedTuple):
 
 CHANGE = Shape(240, 0.05, 16, 6, 60, 0.2)
 LEVEL = Shape(400, 0.04, 16, 6, 30, 0.12)
-KIND = Shape(30, 0.12, 8, 4, 60, 1.0)
 """Many small steps, each seeing a few inputs: what finds archetypes that were kept out (docs/decisions/0015)."""
+KIND = Shape(40, 0.12, 8, 4, 60, 0.3)
+"""Few and shallow: more of them learn the authors of the examples (docs/decisions/0071)."""
+_NAMED_BY = 20
+"""First blocks of an attack that teach what kind it is: an alert is named when it opens."""
 
 
 class Lesson(NamedTuple):
@@ -168,13 +171,22 @@ def examples(blocks: Blocks, hostile: NDArray[np.int64], kinds: NDArray[np.int64
     life = so_far / np.maximum(blocks.totals[:, 0], 1)
     look = look_in(blocks.totals[:, 0], blocks.requests)
     looks = np.flatnonzero((look >= 0) & (look < TAUGHT_LOOKS) & ((life == 0.0) | (life >= _SAID)))
-    attack = chosen[(share[chosen] > 0.0) & (kinds[blocks.slot[chosen]] >= 0)]
+    attack = np.flatnonzero((blocks.requests >= MIN_REQUESTS) & (share > 0.0) & (kinds[blocks.slot] >= 0))
+    attack = attack[(_nth(blocks.slot[attack]) < _NAMED_BY) & (share[attack] >= _SAID)]
     v, t = blocks.vector, blocks.totals
     return Lesson(
         change_inputs(v[chosen], t[chosen]).astype(np.float32), share[chosen] > 0.0,
         level_inputs(v[looks], t[looks]).astype(np.float32), life[looks] > 0.0,
         kind_inputs(v[attack], t[attack]).astype(np.float32), kinds[blocks.slot[attack]].astype(np.int8),
     )  # fmt: skip
+
+
+def _nth(slots: NDArray[np.int32]) -> NDArray[np.int64]:
+    """How many of the same slot stand before each."""
+    by_slot = np.argsort(slots, kind="stable")
+    nth = np.zeros(len(slots), np.int64)
+    nth[by_slot] = np.arange(len(slots)) - np.searchsorted(slots[by_slot], slots[by_slot])
+    return nth
 
 
 def _pick(rng: np.random.Generator, at: NDArray[np.int64], weight: NDArray[np.float64], most: int) -> NDArray[np.int64]:
@@ -186,17 +198,35 @@ def _pick(rng: np.random.Generator, at: NDArray[np.int64], weight: NDArray[np.fl
 
 def boost(x: NDArray[np.float32], y: NDArray[np.bool_], shape: Shape) -> Trees:
     """Gradient-boosted trees (Friedman, 2001) by scikit-learn → arrays."""
+    (trees,) = _grow(x, y, shape)
+    return trees
+
+
+def boost_kinds(x: NDArray[np.float32], kind: NDArray[np.int8], shape: Shape) -> tuple[Trees, ...]:
+    """The same with a softmax over the kinds: one ensemble each, whose scores are log-probabilities up to a constant.
+
+    Raises:
+        ValueError: of one kind there is no example.
+    """
+    absent = [KINDS[i].value for i in sorted(set(range(len(KINDS))) - set(kind.tolist()))]
+    if absent:
+        raise ValueError(f"no example of {', '.join(absent)}")
+    return _grow(x, kind, shape)
+
+
+def _grow(x: NDArray[np.float32], y: NDArray[np.bool_] | NDArray[np.int8], shape: Shape) -> tuple[Trees, ...]:
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415 - an extra
 
     model = HistGradientBoostingClassifier(
         max_iter=shape.trees, learning_rate=shape.rate, max_leaf_nodes=shape.leaves, max_depth=shape.depth,
         min_samples_leaf=shape.least, max_features=shape.seen, l2_regularization=5.0, early_stopping=False, random_state=1,
     ).fit(x, y)  # fmt: skip
-    return _arrays(model)
+    base = np.asarray(model._baseline_prediction).ravel().tolist()  # noqa: SLF001 - scikit-learn gives its trees no other way
+    grown = zip(*model._predictors, strict=True)  # noqa: SLF001 - as above; one ensemble each, or one for both of two classes
+    return tuple(_arrays([tree.nodes for tree in trees], at) for trees, at in zip(grown, base, strict=True))
 
 
-def _arrays(model: Any) -> Trees:  # noqa: ANN401 - scikit-learn ships no types
-    nodes = [grown[0].nodes for grown in model._predictors]  # noqa: SLF001 - scikit-learn gives its trees no other way
+def _arrays(nodes: list[Any], base: float) -> Trees:
     starts = np.cumsum([0, *map(len, nodes)])[:-1]
     parts: list[tuple[Any, ...]] = []
     for start, tree in zip(starts.tolist(), nodes, strict=True):
@@ -210,7 +240,6 @@ def _arrays(model: Any) -> Trees:  # noqa: ANN401 - scikit-learn ships no types
         child = [np.where(leaf, -1, tree[side].astype(np.int64) + start) for side in ("left", "right")]
         parts.append((tree["feature_idx"], tree["num_threshold"], tree["missing_go_to_left"].astype(bool), *child, value))
     feature, threshold, missing, left, right, value = (np.concatenate(column) for column in zip(*parts, strict=True))
-    base = float(np.asarray(model._baseline_prediction).ravel()[0])  # noqa: SLF001 - as above
     i32 = np.int32
     return Trees(base, starts.astype(i32), feature.astype(i32), threshold, missing, left.astype(i32), right.astype(i32), value)
 
@@ -220,7 +249,7 @@ def teach(lessons: list[Lesson]) -> Taught:
     change = boost(np.concatenate([x.change for x in lessons]), np.concatenate([x.change_is for x in lessons]), CHANGE)
     level = boost(np.concatenate([x.level for x in lessons]), np.concatenate([x.level_is for x in lessons]), LEVEL)
     rows, kind = np.concatenate([x.kind for x in lessons]), np.concatenate([x.kind_is for x in lessons])
-    return Taught(change, level, tuple(boost(rows, kind == i, KIND) for i in range(len(KINDS))))
+    return Taught(change, level, boost_kinds(rows, kind, KIND))
 
 
 def benign(data: Path | None, name: str, number: int) -> History:

@@ -1,7 +1,7 @@
 """The taught ensembles that the package ships: `python -m pipeline.lab.teach` writes the file, nothing else changes it.
 
 Three of them: CHANGE (does this block hold requests of an attack, seen beside the account's usual), LEVEL (does a life that
-looks like this), and one per kind (which). They are arrays in an `.npz` without pickles.
+looks like this), and KIND (which; a softmax over one per kind). They are arrays in an `.npz` without pickles.
 """
 
 from __future__ import annotations
