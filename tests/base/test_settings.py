@@ -32,7 +32,7 @@ def test_flags_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytes
     ("key", "value", "words"),
     [
         ("STILLWATCH_KAFKA__SESSION_TIMEOUT_MS", "soon", ("kafka.session_timeout_ms", "soon", "integer")),
-        ("STILLWATCH_DETECT__ALERT_BUDGET", "0", ("detect.alert_budget", "greater than 0")),
+        ("STILLWATCH_DETECT__ALERT_BUDGET", "0", ("detect.alert_budget", "0.001")),
         ("STILLWATCH_KAFKA__COMPRESSION", "rar", ("kafka.compression", "rar", "lz4")),
         ("STILLWATCH_KAFKA__BOOTSTRAP", "x", ("kafka.bootstrap", "unknown setting")),
         ("STILLWATCH_KAFKAS", "x", ("STILLWATCH_KAFKAS", "unknown setting")),

@@ -36,7 +36,7 @@ COLUMNS = {
     "alternatives.contradicts alternatives.question account_plan account_age_days account_seen_days account_requests_30d "
     "account_verdicts loss_requests_per_hour loss_output_tokens_per_hour",
     "controls": "control_id account_id type issued_at issued_by note alert_id kind baselines verdict_id verdict action twin until "
-    "requests_per_day source_offset recorded_at",
+    "requests_per_day setting value source_offset recorded_at",
     "account_rollups": "account_id hour arrival_epoch frames_partition version requests input_tokens output_tokens reasoning_tokens "
     "cached_input_tokens errors models risk",
     "dead_letters": "source_topic source_partition source_offset record_time rejected_at reason json_path message size sha256 fields",
