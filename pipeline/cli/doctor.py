@@ -112,7 +112,7 @@ def _kafka(settings: Settings, *, dev: bool) -> Generator[Check, None, DetectSet
 
 
 def _tuned(settings: Settings, broker: KafkaBroker) -> Generator[Check, None, DetectSettings]:
-    """What is in force of the settings that change through the log, and where these settings say otherwise."""
+    """What is in force of the settings that change through the log → those of detection, with it."""
     try:
         changes = tunings(settings, broker)
     except StillwatchError as error:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MAX_CONTROL_BYTES = 65_536
 """A prior with every quotation mark escaped."""
 MAX_RECORDS = 500
-"""Decisions of one frame at most: a quarter of a megabyte."""
+"""Decisions of one frame at most: a quarter of a megabyte. Priors are larger, so frames with them hold fewer."""
 _VERSION = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NAMES = frozenset(name for kind in get_args(Control) for name in (*kind.__struct_fields__, "type"))
 _NONE = np.zeros(0, np.int64)

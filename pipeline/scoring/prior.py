@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 FILE = "prior.json"
 TAUGHT_FILE = "taught.npz"
+_MOST = 2**40
+"""No history counts more of anything."""
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -119,11 +121,20 @@ def _prior_in(data: bytes) -> Prior:
     try:
         found = msgspec.json.decode(data, type=PriorFile)
         prior = _in_memory(found)
-    except (msgspec.MsgspecError, UnicodeError, IndexError, ValueError, OverflowError) as err:
+    except (msgspec.MsgspecError, UnicodeError, IndexError, ValueError, OverflowError, RecursionError) as err:
         raise SettingsError(f"detect.prior_file is not a prior: {err}", next_step=step) from None
     if found.detector != detector_digest():
         raise SettingsError("detect.prior_file was counted by another version of the detector", next_step=step)
-    if min(prior.counts.min(), prior.account_days, prior.width) < 0 or not prior.counts.sum(axis=1).all():
+    told = [
+        prior.counts.min(),
+        prior.counts.max(),
+        prior.account_days,
+        prior.width,
+        *found.patient[::2],
+        *found.sharp[::2],
+        *found.level[::2],
+    ]
+    if min(told) < 0 or max(told) > _MOST or not prior.counts.sum(axis=1).all():
         raise SettingsError("detect.prior_file is not a prior: its counts are not those of any history", next_step=step)
     return prior
 

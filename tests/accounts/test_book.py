@@ -278,9 +278,13 @@ def test_what_this_program_cannot_use_is_told_and_the_last_good_one_holds() -> N
     tuned = Tuned()
     tuned.tell(Setting.ALERT_BUDGET, "10")
     tuned.tell(Setting.PRIOR_FILE, PRIOR)
-    for wrong in ("{}", "[", PRIOR.replace(detector_digest(), "f" * 16)):
+    deep = '{"x":' + "[" * 16_000
+    outside = PRIOR.replace('"level": [', '"level": [\n-1,\n7,')
+    absurd = PRIOR.replace('"level": [', '"level": [\n63,\n4611686018427387904,')
+    for wrong in ("{}", "[", deep, outside, absurd, PRIOR.replace(detector_digest(), "f" * 16)):
+        assert wrong != PRIOR
         tuned.tell(Setting.PRIOR_FILE, wrong)
-    assert len(tuned.book.complaints) == 3
+    assert len(tuned.book.complaints) == 6
     assert tuned.book.tuned == {"alert_budget": "10", "prior_file": PRIOR}
     assert tuned.book.judge.bars.prior.width == 2.0
 
