@@ -16,7 +16,7 @@ from pipeline.ports.clickhouse import Limits
 if TYPE_CHECKING:
     from pipeline.ports.clickhouse import Reader
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 LIST_COLUMNS = ("alert_id", "revision", "state", "kind", "severity", "risk", "subject_id", "raised_at", "headline")
 LIST_SQL = """

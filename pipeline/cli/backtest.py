@@ -12,8 +12,9 @@ import typer
 
 from pipeline.base.errors import SettingsError
 from pipeline.base.settings import load_settings
-from pipeline.cli.frames import frames_topic, stored_frames
+from pipeline.cli.frames import stored_frames
 from pipeline.cli.lines import counted, lines, progress_bar
+from pipeline.cli.stored import own_topic
 from pipeline.cli.warm import compile_first
 from pipeline.events.alert import Alert, encode_alert
 from pipeline.ports.kafka import KafkaBroker
@@ -90,7 +91,7 @@ def _replay(settings: Settings, alerts: BinaryIO) -> int:
     from pipeline.accounts.book import Book  # noqa: PLC0415 - as above
 
     broker = KafkaBroker(settings.kafka)
-    topic = frames_topic(settings, broker)
+    topic = own_topic(settings, broker, "frames")
     compile_first(settings)
     book = Book(0, topic.partitions, settings.detect, topic.topic_id)
     count = 0

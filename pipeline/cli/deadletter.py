@@ -14,7 +14,7 @@ from pipeline.ports.kafka import KafkaBroker
 
 READ_S = 15.0
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 deadletter_list.register(app)
 
 

@@ -12,9 +12,10 @@ import msgspec
 import typer
 from typer.core import TyperGroup
 
-from pipeline.base.errors import DependencyError, SettingsError
+from pipeline.base.errors import SettingsError
 from pipeline.base.times import DAY_MS
 from pipeline.cli.reading import NOT_FOUND, USAGE, complain, reading
+from pipeline.cli.stored import own_topic
 from pipeline.events.control import MAX_NOTE, Revocation, complaint_about, decode_control, encode_control, key_of
 from pipeline.ports.kafka import KafkaBroker
 
@@ -94,12 +95,10 @@ def send(settings: Settings, records: Sequence[Control]) -> None:
         if wrong is not None:
             raise SettingsError(f"{wrong[2].removeprefix('$.')}: {wrong[1]}")
     broker = KafkaBroker(settings.kafka)
-    topic = settings.topic("control")
-    if broker.topic(topic) is None:
-        raise DependencyError(f"topic {topic} does not exist", next_step="run `stillwatch init`")
+    topic = own_topic(settings, broker, "control")
     producer = broker.producer()
     for record in records:
-        producer.send(topic, encode_control(record), key=key_of(record))
+        producer.send(topic.name, encode_control(record), key=key_of(record))
     producer.flush(FLUSH_S)
 
 

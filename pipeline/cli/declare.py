@@ -17,7 +17,7 @@ from pipeline.ports.clickhouse import Limits, Reader
 if TYPE_CHECKING:
     from pipeline.base.settings import Settings
 
-app = typer.Typer(cls=GivingGroup, no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
+app = typer.Typer(cls=GivingGroup, no_args_is_help=True, add_completion=False)
 
 TWINS = "; ".join(f"{twin.value} ({', '.join(sorted(EXPLAINS[twin]))})" for twin in Twin)
 COLUMNS = ("declaration_id", "account_id", "twin", "until", "requests_per_day", "in_force", "issued_at", "issued_by", "note")

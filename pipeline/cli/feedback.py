@@ -17,7 +17,7 @@ from pipeline.ports.clickhouse import Limits
 if TYPE_CHECKING:
     from pipeline.ports.clickhouse import Reader
 
-app = typer.Typer(cls=GivingGroup, no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
+app = typer.Typer(cls=GivingGroup, no_args_is_help=True, add_completion=False)
 
 VERDICTS = ", ".join(f"{verdict.value} {verdict.name.lower()}" for verdict in VerdictId)
 EFFECTS = {

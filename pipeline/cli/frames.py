@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipeline.base.errors import DependencyError
 from pipeline.cli.stored import stored
 from pipeline.events.frame import Frame, decode_frame
 from pipeline.ports.broker import TopicPartition
@@ -27,25 +26,13 @@ class StoredFrame(NamedTuple):
     frame: Frame | None
 
 
-def frames_topic(settings: Settings, broker: Broker) -> TopicInfo:
-    """Describe the frames topic.
-
-    Raises:
-        DependencyError: there is none.
-    """
-    topic = broker.topic(settings.topic("frames"))
-    if topic is None:
-        raise DependencyError(f"topic {settings.topic('frames')} does not exist", next_step="run `stillwatch init`")
-    return topic
-
-
 def stored_frames(settings: Settings, reader: str, topic: TopicInfo, broker: Broker | None = None) -> Iterator[StoredFrame]:
     """Every frame, partition by partition, each followed by its end. Reads only: nothing is committed.
 
     Args:
         settings: where the cluster is.
         reader: name of the reading verb, for the cluster's own logs.
-        topic: as `frames_topic` says.
+        topic: the frames topic.
         broker: the cluster; default: the one of the settings.
 
     Raises:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
@@ -14,9 +13,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from pipeline.base.errors import StillwatchError
 from pipeline.base.settings import load_settings
 from pipeline.base.times import DAY_MS
-from pipeline.cli.frames import frames_topic, stored_frames
+from pipeline.cli.frames import stored_frames
 from pipeline.cli.reading import complain, write_table
-from pipeline.cli.since import since_ms
+from pipeline.cli.since import since_ms, written
+from pipeline.cli.stored import own_topic
 from pipeline.cli.tuned import in_force, tunings
 from pipeline.cli.warm import compile_first
 from pipeline.ports.clickhouse import Limits, Reader
@@ -60,7 +60,7 @@ def shadow(
     from pipeline.lab.shadow import Shadow  # noqa: PLC0415 - River and the kernels: seconds that no other verb should pay
 
     broker = KafkaBroker(settings.kafka)
-    topic = frames_topic(settings, broker)
+    topic = own_topic(settings, broker, "frames")
     present = in_force(settings.detect, tunings(settings, broker))
     other = present.tuned(asked)
     compile_first(settings)
@@ -120,7 +120,7 @@ def _report(
         ]
 
     return {
-        "since": _time(since),
+        "since": written(since),
         "from_the_start": run.from_the_start,
         "active_accounts_per_day": round(per_day, 1),
         "budget": {"present": present.alert_budget, "other": other.alert_budget},
@@ -137,7 +137,7 @@ def _report(
 def _alert(raised: Raised) -> dict[str, Any]:
     a = raised.opened
     return {
-        "raised_at": _time(a.raised_at_ms),
+        "raised_at": written(a.raised_at_ms),
         "account": a.subject_id,
         "kind": a.kind.value,
         "severity": a.severity,
@@ -145,12 +145,8 @@ def _alert(raised: Raised) -> dict[str, Any]:
     }
 
 
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1_000, UTC).isoformat(timespec="seconds")
-
-
 def _day(day: int) -> str:
-    return _time(day * DAY_MS)[:10]
+    return written(day * DAY_MS)[:10]
 
 
 def _show(report: dict[str, Any]) -> None:

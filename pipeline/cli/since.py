@@ -31,3 +31,8 @@ def since_ms(text: str, now_ms: int | None = None) -> int:
     except ValueError:
         raise typer.BadParameter(f"{text!r} is neither an age (30m, 24h, 7d) nor a UTC time (2026-11-23 or 2026-11-23T10:00)") from None
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000)
+
+
+def written(at_ms: int) -> str:
+    """A UTC time to the second, as ISO 8601 writes it."""
+    return datetime.fromtimestamp(at_ms / 1_000, UTC).isoformat(timespec="seconds")

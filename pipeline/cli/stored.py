@@ -1,15 +1,17 @@
-"""Reading a partition from its beginning to its end as it is now. Reads only: nothing is committed."""
+"""Topics of ours as verbs read them: a partition from its beginning to its end as it is now. Nothing is committed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pipeline.base.errors import DependencyError
 from pipeline.ports.broker import BEGINNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.ports.broker import Broker, Message, TopicPartition
+    from pipeline.base.settings import Settings
+    from pipeline.ports.broker import Broker, Message, TopicInfo, TopicPartition
 
 BATCH = 200
 WAIT_S = 0.2
@@ -21,6 +23,18 @@ class Stored(NamedTuple):
     message: Message
     end: int
     """Next offset to be written, as far as the broker told; −1: unknown."""
+
+
+def own_topic(settings: Settings, broker: Broker, name: Literal["frames", "control"]) -> TopicInfo:
+    """Describe a topic of ours by its short name.
+
+    Raises:
+        DependencyError: there is none.
+    """
+    topic = broker.topic(settings.topic(name))
+    if topic is None:
+        raise DependencyError(f"topic {settings.topic(name)} does not exist", next_step="run `stillwatch init`")
+    return topic
 
 
 def stored(broker: Broker, group: str, where: TopicPartition) -> Iterator[Stored]:

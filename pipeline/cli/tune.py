@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,8 @@ from pipeline.base.errors import SettingsError
 from pipeline.base.settings import load_settings
 from pipeline.cli.decisions import AsJson, By, GivingGroup, Why, now_ms, send, who
 from pipeline.cli.reading import write_json, write_table
-from pipeline.cli.tuned import in_force, tunings
+from pipeline.cli.since import written
+from pipeline.cli.tuned import in_force, tunings, usable
 from pipeline.events.control import Setting, Tuning, tuning_control_id
 from pipeline.ports.kafka import KafkaBroker
 from pipeline.scoring.prior import prior_of
@@ -20,7 +20,7 @@ from pipeline.scoring.prior import prior_of
 if TYPE_CHECKING:
     from pipeline.base.settings import DetectSettings
 
-app = typer.Typer(cls=GivingGroup, no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
+app = typer.Typer(cls=GivingGroup, no_args_is_help=True, add_completion=False)
 
 COLUMNS = ("setting", "in_force", "settings_say", "issued_at", "issued_by", "note")
 HISTORY = ("issued_at", "setting", "value", "issued_by", "note")
@@ -49,8 +49,7 @@ def give(
     said = _content(value) if setting is Setting.PRIOR_FILE and value else value
     at, name = now_ms(), who(by)
     record = Tuning(control_id=tuning_control_id(setting), issued_at_ms=at, issued_by=name, note=note, setting=setting, value=said)
-    after = settings.detect.tuned(record.onto({}))
-    prior_of(after)  # what the workers could not use is told here
+    after = usable(settings.detect, record.onto({}))
     before = in_force(settings.detect, tunings(settings, KafkaBroker(settings.kafka)))
     send(settings, [record])
     typer.echo(
@@ -91,7 +90,7 @@ def _present(detect: DetectSettings, changes: list[Tuning]) -> list[dict[str, An
             "setting": setting.value,
             "in_force": _shown(now, setting),
             "settings_say": _shown(detect, setting),
-            "issued_at": _time(last[setting]) if setting in last else "",
+            "issued_at": written(last[setting].issued_at_ms) if setting in last else "",
             "issued_by": last[setting].issued_by if setting in last else "",
             "note": last[setting].note if setting in last else "",
         }
@@ -102,7 +101,7 @@ def _present(detect: DetectSettings, changes: list[Tuning]) -> list[dict[str, An
 def _history(changes: list[Tuning]) -> list[dict[str, Any]]:
     return [
         {
-            "issued_at": _time(change),
+            "issued_at": written(change.issued_at_ms),
             "setting": change.setting.value,
             "value": _said(change),
             "issued_by": change.issued_by,
@@ -124,7 +123,3 @@ def _shown(detect: DetectSettings, setting: Setting) -> str:
         return f"{getattr(detect, setting.value):g}"
     days = f"{prior_of(detect).account_days:,} account-days"
     return f"the package's ({days})" if detect.prior is None else f"a file ({days})"
-
-
-def _time(change: Tuning) -> str:
-    return datetime.fromtimestamp(change.issued_at_ms / 1_000, UTC).isoformat(timespec="seconds")

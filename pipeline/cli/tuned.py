@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.base.errors import DependencyError, SettingsError
+from pipeline.base.errors import SettingsError
 from pipeline.cli.reading import complain
-from pipeline.cli.stored import stored
+from pipeline.cli.stored import own_topic, stored
 from pipeline.events.control import Tuning
 from pipeline.ports.broker import TopicPartition
 from pipeline.scoring.prior import prior_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pipeline.base.settings import DetectSettings, Settings
     from pipeline.ports.broker import Broker
@@ -27,27 +27,36 @@ def tunings(settings: Settings, broker: Broker) -> list[Tuning]:
     """
     from pipeline.intake import read_control  # noqa: PLC0415 - the kernels: a second that `doctor --help` should not pay
 
-    name = settings.topic("control")
-    topic = broker.topic(name)
-    if topic is None:
-        raise DependencyError(f"topic {name} does not exist", next_step="run `stillwatch init`")
+    topic = own_topic(settings, broker, "control")
     found = (
         read_control(message.value())
         for partition in range(topic.partitions)
-        for message, _ in stored(broker, settings.group("tune"), TopicPartition(name, partition))
+        for message, _ in stored(broker, settings.group("tune"), TopicPartition(topic.name, partition))
     )
     return [record for record in found if isinstance(record, Tuning)]
+
+
+def usable(detect: DetectSettings, changes: Mapping[str, str]) -> DetectSettings:
+    """These settings with those changes (setting → value as text).
+
+    Raises:
+        SettingsError: workers could not use one.
+    """
+    found = detect.tuned(changes)
+    prior_of(found)
+    return found
 
 
 def in_force(detect: DetectSettings, changes: Iterable[Tuning]) -> DetectSettings:
     """What workers with these settings go by after those changes. One that this program cannot use is left out, as they do."""
     said: dict[str, str] = {}
+    found = detect
     for change in changes:
         candidate = change.onto(said)
         try:
-            prior_of(detect.tuned(candidate))
+            found = usable(detect, candidate)
         except SettingsError as err:
             complain(f"the {change.setting} of {change.issued_by} is not in force: {err.message}")
         else:
             said = candidate
-    return detect.tuned(said)
+    return found

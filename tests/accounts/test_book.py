@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -36,7 +34,8 @@ from pipeline.intake.control import ControlFramer
 from pipeline.intake.framing import FramingConfig
 from pipeline.scoring import prior
 from pipeline.scoring.calibration import Measure
-from pipeline.scoring.prior import PriorFile, detector_digest, write_prior
+from pipeline.scoring.prior import detector_digest
+from tests.priors import refitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,11 +52,7 @@ SETTINGS = DetectSettings(epoch_s=3_600, dedupe_ring=2_048, max_hot_accounts=16,
 State = tuple[dict[str, bytes], bytes, int, object]
 
 
-PRIOR = write_prior(
-    msgspec.structs.replace(
-        msgspec.json.decode((files("pipeline.scoring") / "prior.json").read_bytes(), type=PriorFile), detector=detector_digest(), width=2.0
-    )
-).decode()
+PRIOR = refitted(width=2.0).decode()
 
 
 def tuning(setting: Setting, value: str) -> Tuning:

@@ -17,6 +17,7 @@ from pipeline.base.errors import SettingsError, StillwatchError
 from pipeline.base.settings import KafkaSettings, Settings
 from pipeline.cli.decisions import until_ms
 from pipeline.cli.main import command_line
+from pipeline.cli.stored import stored
 from pipeline.events.alert import Alert, Explanation, Kind, encode_alert
 from pipeline.events.control import (
     Action,
@@ -32,14 +33,14 @@ from pipeline.events.control import (
     key_of,
 )
 from pipeline.intake import Rejection, read_control
-from pipeline.ports.broker import BEGINNING, TopicPartition
+from pipeline.ports.broker import TopicPartition
 from pipeline.ports.clickhouse import Admin, ClickHouseSink
 from pipeline.ports.kafka import KafkaBroker
 from pipeline.ports.memory import MemoryMessage
 from pipeline.ports.migrations import migrate
 from pipeline.ports.topics import ensure_topics
 from pipeline.roles.tables import ALERTS, CONTROLS
-from pipeline.scoring.prior import PriorFile, detector_digest, write_prior
+from tests.priors import refitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,12 +97,7 @@ class Desk:
     def records(self) -> list[Control]:
         """Everything in the control topic; also delivered to the database, as the role does."""
         where = TopicPartition(self.settings.topic("control"), 0)
-        consumer = KafkaBroker(self.settings.kafka).consumer(f"{self.settings.prefix}.test", report_ends=True)
-        consumer.assign({where: BEGINNING})
-        messages = []
-        while where not in consumer.take_ended():
-            messages += consumer.read(100, 0.2)
-        consumer.close()
+        messages = [message for message, _ in stored(KafkaBroker(self.settings.kafka), f"{self.settings.prefix}.test", where)]
         self._seen += 1
         self._sink.insert(CONTROLS.table, CONTROLS.convert(messages), f"control-{self._seen}")
         found = [read_control(message.value()) for message in messages]
@@ -242,8 +238,7 @@ def test_a_setting_is_changed_listed_and_reset(desk: Desk, tmp_path: Path) -> No
     assert (first.setting, first.value, first.issued_by, first.note) == (Setting.ALERT_BUDGET, "3", "ann", "more hands")
     assert first.control_id == second.control_id
     prior = tmp_path / "prior.json"
-    file = msgspec.json.decode((files("pipeline.scoring") / "prior.json").read_bytes(), type=PriorFile)
-    prior.write_bytes(write_prior(msgspec.structs.replace(file, account_days=77_777, detector=detector_digest())))
+    prior.write_bytes(refitted(account_days=77_777))
     status, said = desk.program.run("tune", "prior_file", str(prior))
     assert status == 0, said
     assert "prior_file is a file (77,777 account-days) from here on" in said
