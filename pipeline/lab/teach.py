@@ -32,7 +32,7 @@ from pipeline.lab.evaluate.workloads import workload
 from pipeline.lab.prior import History, Player, fit, play
 from pipeline.lab.simulate.dice import Dice, generator
 from pipeline.lab.worlds.authors import AUTHORS, SIZE
-from pipeline.scoring.inputs import MIN_REQUESTS, change_inputs, kind_inputs, level_inputs
+from pipeline.scoring.inputs import CHANGE_NAMES, LEVEL_NAMES, MIN_REQUESTS, change_inputs, feature_of, kind_inputs, level_inputs
 from pipeline.scoring.kinds import INDEX, KINDS
 from pipeline.scoring.levels import look_in
 from pipeline.scoring.prior import FILE as PRIOR_FILE
@@ -83,6 +83,8 @@ LEVEL = Shape(400, 0.04, 16, 6, 30, 0.12)
 """Many small steps, each seeing a few inputs: what finds archetypes that were kept out (docs/decisions/0015)."""
 KIND = Shape(40, 0.12, 8, 4, 60, 0.3)
 """Few and shallow: more of them learn the authors of the examples (docs/decisions/0071)."""
+UNTOLD = (frozenset({"prompt"}), frozenset({"origin", "sign_up"}), frozenset({"prompt", "origin", "sign_up"}))
+"""What other gateways do not tell (`Feature.needs`): populations teach again without one of these, in turn (docs/decisions/0072)."""
 _NAMED_BY = 20
 """First blocks of an attack that teach what kind it is: an alert is named when it opens."""
 
@@ -181,6 +183,19 @@ def examples(blocks: Blocks, hostile: NDArray[np.int64], kinds: NDArray[np.int64
     )  # fmt: skip
 
 
+def without(taught: Lesson, untold: frozenset[str]) -> Lesson:
+    """The same examples as a gateway shows them that does not tell these."""
+    return taught._replace(
+        change=_hidden(taught.change, CHANGE_NAMES, untold), level=_hidden(taught.level, LEVEL_NAMES, untold),
+    )  # fmt: skip
+
+
+def _hidden(rows: NDArray[np.float32], names: tuple[str, ...], untold: frozenset[str]) -> NDArray[np.float32]:
+    features = map(feature_of, names)
+    gone = np.array([feature is not None and not untold.isdisjoint(feature.needs) for feature in features])
+    return np.where(gone, np.float32(np.nan), rows)
+
+
 def _nth(slots: NDArray[np.int32]) -> NDArray[np.int64]:
     """How many of the same slot stand before each."""
     by_slot = np.argsort(slots, kind="stable")
@@ -246,8 +261,9 @@ def _arrays(nodes: list[Any], base: float) -> Trees:
 
 def teach(lessons: list[Lesson]) -> Taught:
     """The ensembles of these examples."""
-    change = boost(np.concatenate([x.change for x in lessons]), np.concatenate([x.change_is for x in lessons]), CHANGE)
-    level = boost(np.concatenate([x.level for x in lessons]), np.concatenate([x.level_is for x in lessons]), LEVEL)
+    twice = [*lessons, *(without(x, UNTOLD[i % len(UNTOLD)]) for i, x in enumerate(lessons))]
+    change = boost(np.concatenate([x.change for x in twice]), np.concatenate([x.change_is for x in twice]), CHANGE)
+    level = boost(np.concatenate([x.level for x in twice]), np.concatenate([x.level_is for x in twice]), LEVEL)
     rows, kind = np.concatenate([x.kind for x in lessons]), np.concatenate([x.kind_is for x in lessons])
     return Taught(change, level, boost_kinds(rows, kind, KIND))
 

@@ -15,6 +15,8 @@ from pipeline.features.layout import USUAL_COLUMNS, USUAL_FROM
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pipeline.features.catalogue import Feature
+
 _LEFT_OUT = frozenset({"temperature", "age_days"})
 """Habits that tell programs apart, not purposes."""
 BLOCK = np.array([i for i, f in enumerate(FEATURES) if not f.name.startswith("life_") and f.name not in _LEFT_OUT])
@@ -65,6 +67,12 @@ def level_inputs(vector: NDArray[np.float64], totals: NDArray[np.int64]) -> NDAr
 def kind_inputs(vector: NDArray[np.float64], totals: NDArray[np.int64]) -> NDArray[np.float64]:
     """Vectors [m, width] and totals [m, 3] → inputs [m, len(KIND_NAMES)]."""
     return np.concatenate((vector[:, BLOCK], _change(vector), vector[:, LIFE], _requests(totals)), axis=1)
+
+
+def feature_of(name: str) -> Feature | None:
+    """What an input is read from; None: no feature."""
+    at = INDEX.get(name.rpartition(":")[2])
+    return None if at is None else FEATURES[at]
 
 
 def _source(name: str) -> tuple[int, bool]:

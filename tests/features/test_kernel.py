@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.features import layout as at
 from pipeline.features.blocks import before
+from pipeline.features.catalogue import FEATURES
 from pipeline.features.kernel import Blocks, apply_events, close_open, new_blocks
 from pipeline.features.row import ROW
 from pipeline.intake.markers import Marker
@@ -64,6 +65,48 @@ def varied(fabric: Fabric, seed: int = 1, n: int = 700, accounts: int = 5) -> Co
         client_address=[f"10.0.0.{i}" for i in rng.integers(0, 9, n)],
         account_created_at_ms=START - DAY,
     )
+
+
+SORTS: dict[str, dict[str, object]] = {
+    "prompt": {"print_present": 0},
+    "origin": {"api_key_id": "", "client_address": "", "asn": -1, "user_agent": "", "country": ""},
+    "sign_up": {"account_created_at_ms": -1},
+}
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_what_is_not_told_is_missing_and_changes_nothing_else(fabric: Fabric, sort: str) -> None:
+    """A feature that needs a sort of field is missing without it; every other is the same to the last bit."""
+    rng = np.random.default_rng(3)
+    n = 3_000
+    told: dict[str, object] = {
+        "account": rng.integers(0, 2, n),
+        "status": rng.choice([200, 200, 429], n),
+        "input_tokens": rng.integers(1, 3_000, n),
+        "output_tokens": rng.integers(0, 3_000, n),
+        "print_present": 1,
+        "print_length": rng.integers(0, 3_000, n),
+        "print_template": rng.integers(1, 9, n) * 2**55,
+        "print_prefix": rng.integers(1, 5, n),
+        "print_suffix": rng.integers(1, 2**62, n),
+        "print_sketch": rng.integers(-127, 128, (n, 128)),
+        "print_script": rng.integers(1, 4, n),
+        "api_key_id": [f"k{i}" for i in rng.integers(0, 3, n)],
+        "client_address": [f"10.0.0.{i}" for i in np.minimum(rng.geometric(0.5, n), 9)],
+        "asn": np.minimum(rng.geometric(0.5, n), 9),
+        "user_agent": [f"a{i}" for i in rng.integers(0, 3, n)],
+        "country": [f"C{i}" for i in rng.integers(0, 3, n)],
+        "account_created_at_ms": START - DAY,
+    }
+    times = (START + np.cumsum(rng.exponential(300_000, n))).astype(np.int64).tolist()
+    _, everything = run(fabric(times, **told), accounts=2)
+    _, without = run(fabric(times, **told | SORTS[sort]), accounts=2)
+    for i, feature in enumerate(FEATURES):
+        if sort in feature.needs:
+            assert not np.isnan(everything.vector[:, i]).all(), feature.name
+            assert np.isnan(without.vector[:, i]).all(), feature.name
+        elif (sort, feature.name) != ("sign_up", "age_days"):  # it then counts from the first request
+            assert np.array_equal(everything.vector[:, i], without.vector[:, i], equal_nan=True), feature.name
 
 
 def test_a_block_says_what_it_took_and_what_stood_before(fabric: Fabric) -> None:

@@ -22,7 +22,7 @@ from pipeline.lab.evaluate.summary import attacks, units_of
 from pipeline.lab.evaluate.tape import record, replay
 from pipeline.scoring import bars, judge
 from pipeline.scoring.calibration import Measure
-from pipeline.scoring.inputs import CHANGE_NAMES, KIND_NAMES, LEVEL_NAMES
+from pipeline.scoring.inputs import CHANGE_NAMES, KIND_NAMES, LEVEL_NAMES, feature_of
 from pipeline.scoring.taught import Taught, shipped_taught
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ def variants() -> list[Variant]:
 
 
 def _family(name: str) -> str:
-    at = INDEX.get(name.rpartition(":")[2])
-    return "" if at is None else FEATURES[at].family
+    feature = feature_of(name)
+    return "" if feature is None else feature.family
 
 
 def _members(family: str) -> str:
