@@ -32,7 +32,7 @@ from pipeline.lab.evaluate.workloads import workload
 from pipeline.lab.prior import History, Player, fit, play
 from pipeline.lab.simulate.dice import Dice, generator
 from pipeline.lab.worlds.authors import AUTHORS, SIZE
-from pipeline.scoring.inputs import CHANGE_NAMES, LEVEL_NAMES, MIN_REQUESTS, change_inputs, feature_of, kind_inputs, level_inputs
+from pipeline.scoring.inputs import CHANGE_NAMES, LEVEL_NAMES, MIN_REQUESTS, change_inputs, kind_inputs, level_inputs, needs
 from pipeline.scoring.kinds import INDEX, KINDS
 from pipeline.scoring.levels import look_in
 from pipeline.scoring.prior import FILE as PRIOR_FILE
@@ -191,9 +191,7 @@ def without(taught: Lesson, untold: frozenset[str]) -> Lesson:
 
 
 def _hidden(rows: NDArray[np.float32], names: tuple[str, ...], untold: frozenset[str]) -> NDArray[np.float32]:
-    features = map(feature_of, names)
-    gone = np.array([feature is not None and not untold.isdisjoint(feature.needs) for feature in features])
-    return np.where(gone, np.float32(np.nan), rows)
+    return np.where([needs(name, untold) for name in names], np.float32(np.nan), rows)
 
 
 def _nth(slots: NDArray[np.int32]) -> NDArray[np.int64]:

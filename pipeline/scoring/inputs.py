@@ -75,6 +75,12 @@ def feature_of(name: str) -> Feature | None:
     return None if at is None else FEATURES[at]
 
 
+def needs(name: str, sorts: frozenset[str]) -> bool:
+    """Whether an input is missing at a gateway that tells none of these sorts of field (`Feature.needs`)."""
+    feature = feature_of(name)
+    return feature is not None and not sorts.isdisjoint(feature.needs)
+
+
 def _source(name: str) -> tuple[int, bool]:
     """Feature index (−1: none) of an input, and whether it speaks of the account's own past."""
     what, _, feature = name.rpartition(":")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,6 +84,22 @@ def test_what_is_off_is_missing_and_no_witness() -> None:
         assert np.array_equal(log_odds(cut, rows), log_odds(trees, missing))
         assert not np.array_equal(log_odds(cut, rows), log_odds(trees, rows))
         assert not contributions(cut, rows[0])[off].any()
+
+
+def test_prompts_untold_is_what_a_gateway_without_prompts_has(shard: Shard, tape: Tape) -> None:
+    """The row's alerts are those of the same requests with their prompts taken away: who, when, how sure."""
+    (untold,) = (v for v in variants() if v.name == "prompts")
+    settings = DetectSettings(alert_budget=300.0)
+    events = shard.events.copy()
+    events["text"] = -1
+
+    def told(alerts: list[Any]) -> list[tuple[Any, ...]]:
+        return [(a.alert_id, a.revision, a.state, a.subject_id, a.risk, a.raised_at_ms) for a in alerts]
+
+    found = told(replay(tape, settings, untold.cut(shipped_taught())))
+    assert found
+    assert found == told(detect(replace(shard, events=events), settings))
+    assert found != told(replay(tape, settings))
 
 
 def test_one_usual_for_everybody_speaks_when_river_would() -> None:

@@ -1,4 +1,4 @@
-"""What the detector leans on: each feature family and each layer off in turn, on the same populations, nothing taught anew.
+"""What the detector leans on: sorts of field untold, layers and feature families off in turn, on the same populations, nothing taught anew.
 
 A feature that is off is missing to every ensemble, as an absent field is. The ensembles were taught with it, so what this shows is
 how much they rely on it, not what it is worth: taught without it they would lean on its neighbours.
@@ -22,7 +22,7 @@ from pipeline.lab.evaluate.summary import attacks, units_of
 from pipeline.lab.evaluate.tape import record, replay
 from pipeline.scoring import bars, judge
 from pipeline.scoring.calibration import Measure
-from pipeline.scoring.inputs import CHANGE_NAMES, KIND_NAMES, LEVEL_NAMES, feature_of
+from pipeline.scoring.inputs import CHANGE_NAMES, KIND_NAMES, LEVEL_NAMES, feature_of, needs
 from pipeline.scoring.taught import Taught, shipped_taught
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Variant(NamedTuple):
 
     Attributes:
         name: of the row; `EVERYTHING` has nothing off.
-        what: "family", "layer", or empty.
+        what: "untold", "layer", "family", or empty.
         meaning: what is off, in words.
         cut: what becomes of the ensembles.
         models: what every account gets for its usual.
@@ -83,11 +83,14 @@ class SameForAll(AccountModels):
 
 
 def variants() -> list[Variant]:
-    """Nothing off, then each layer, then each family that an ensemble reads, in the order of the catalogue."""
+    """Nothing off, then what a gateway may not tell, then each layer, then each family that an ensemble reads as the catalogue has them."""
     read = {_family(name) for name in (*CHANGE_NAMES, *LEVEL_NAMES, *KIND_NAMES)}
     families = [family for family in dict.fromkeys(f.family for f in FEATURES) if family in read]
     return [
         Variant(EVERYTHING, "", "as shipped"),
+        _untold("prompts", "prompt"),
+        _untold("origins and sign-up", "origin", "sign_up"),
+        _untold("prompts, origins and sign-up", "prompt", "origin", "sign_up"),
         Variant("CHANGE", "layer", "evidence against the own past", cut=lambda taught: taught._replace(change=_silent(taught.change))),
         Variant("LEVEL", "layer", "looks at the life so far", cut=lambda taught: taught._replace(level=_silent(taught.level))),
         Variant("patient sum", "layer", "CHANGE that weak excesses reach if they last", silent=Measure.PATIENT),
@@ -101,6 +104,12 @@ def variants() -> list[Variant]:
         Variant("storm brake", "layer", "folding of alerts alike", settings=(("storm_factor", 0.0),)),
         *(Variant(f, "family", _members(f), cut=partial(without, off=lambda name, f=f: _family(name) == f)) for f in families),  # type: ignore[misc]  # a default binds the loop's value
     ]
+
+
+def _untold(name: str, *sorts: str) -> Variant:
+    return Variant(
+        name, "untold", "what a gateway has that does not tell them", cut=partial(without, off=partial(needs, sorts=frozenset(sorts)))
+    )
 
 
 def _family(name: str) -> str:
