@@ -22,6 +22,7 @@ from pipeline.ports.kafka import KafkaBroker
 if TYPE_CHECKING:
     from pipeline.base.settings import Settings
     from pipeline.intake.validate import Rejection
+    from pipeline.lab.backtest import Counts
 
 
 def register(app: typer.Typer) -> None:
@@ -84,6 +85,18 @@ def _run(settings: Settings, events: str, partitions: int, out: Path, alerts: Bi
         f"{counts.lines:,} lines in {took:.1f} s ({counts.lines / max(took, 1e-9):,.0f}/s): {counts.applied:,} events, "
         f"{counts.duplicates:,} repeats, {counts.rejected:,} rejected; {raised:,} alerts → {out}"
     )
+    if untold := _untold(counts):
+        typer.echo(untold)
+
+
+def _untold(counts: Counts) -> str:
+    """What most events do not tell, in a sentence; empty: nothing."""
+    events = counts.applied + counts.duplicates
+    words = {"prompt": "prompts", "origin": "keys, addresses, networks, agents or countries", "sign_up": "sign-up times"}
+    seldom = [f"{words[sort]} ({told / events:.0%} of events)" for sort, told in counts.told.items() if 2 * told < events]
+    if not seldom:
+        return ""
+    return f"Seldom told: {'; '.join(seldom)}. What needs them cannot be seen: docs/evaluation.md says how much is found without."
 
 
 def _replay(settings: Settings, alerts: BinaryIO) -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from pipeline.accounts.book import Book
 from pipeline.events.frame import decode_frame
 from pipeline.intake.batch import read_batch
@@ -37,6 +39,14 @@ class AccountResult(NamedTuple):
     campaign_id: str | None = None
 
 
+TELLS = {
+    "prompt": ("print_present",),
+    "origin": ("api_key_id", "client_address", "asn", "user_agent", "country"),
+    "sign_up": ("account_created_at_ms",),
+}
+"""Columns of each sort of field that features need (`Feature.needs`); what is not told is 0 there, or −1."""
+
+
 class Counts(NamedTuple):
     """What happened to the lines."""
 
@@ -44,6 +54,8 @@ class Counts(NamedTuple):
     applied: int
     rejected: int
     duplicates: int
+    told: dict[str, int]
+    """Events that tell a sort of field, of `applied + duplicates`."""
 
 
 class Backtest:
@@ -63,6 +75,7 @@ class Backtest:
         self.books = [Book(p, partitions, settings.detect) for p in range(partitions)]
         self._on_alert, self._on_rejection = on_alert, on_rejection
         self._lines = self._applied = self._rejected = self._duplicates = 0
+        self._told = dict.fromkeys(TELLS, 0)
         self._first: dict[str, Alert] = {}
         self._risk: dict[str, float] = {}
 
@@ -84,7 +97,7 @@ class Backtest:
         self._apply(self._framer.flush())
         for book in self.books:
             self._collect(book)
-        return Counts(self._lines, self._applied, self._rejected, self._duplicates)
+        return Counts(self._lines, self._applied, self._rejected, self._duplicates, self._told)
 
     def accounts(self) -> Iterator[AccountResult]:
         """Every account, by id."""
@@ -101,7 +114,10 @@ class Backtest:
     def _apply(self, frames: Iterable[FrameOut]) -> None:
         for frame in frames:
             book = self.books[frame.partition]
-            effects = book.step(book.applied + 1, decode_frame(frame.value))
+            decoded = decode_frame(frame.value)
+            for sort, names in TELLS.items():
+                self._told[sort] += int(np.any([getattr(decoded.columns, name) > 0 for name in names], axis=0).sum())
+            effects = book.step(book.applied + 1, decoded)
             self._applied += effects.applied
             self._duplicates += effects.duplicates
             for alert in effects.alerts:
