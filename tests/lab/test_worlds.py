@@ -24,17 +24,17 @@ from pipeline.lab.evaluate.split import Split
 from pipeline.lab.rehearsal import cast, rehearse, total
 from pipeline.lab.teach import world_history
 from pipeline.lab.worlds.authors import AUTHORS
-from tests.lab import forge, province, town, workshop
+from tests.lab import campus, harbour
 
 if TYPE_CHECKING:
     from pipeline.events.alert import Alert
     from pipeline.lab.worlds.world import World
 
 CUSTOMERS, DAYS = 48, 2
-MORE = {"forge": 96, "province": 96}
+MORE = dict.fromkeys(("forge", "province", "campus", "harbour"), 96)
 """Customers where some of them are the attackers: fewer would not be of all kinds."""
 EPOCH_MS = 1_772_409_600_000
-WORLDS = {**AUTHORS, "forge": forge.world, "province": province.world, "town": town.world, "workshop": workshop.world}
+WORLDS = {**AUTHORS, "campus": campus.world, "harbour": harbour.world}
 authors = pytest.mark.parametrize("author", WORLDS)
 
 
