@@ -221,7 +221,7 @@ def test_a_decision_told_twice_counts_once(decisions: list[tuple[int, Control]])
     assert {a: decode_account(zlib.decompress(data)).mind for a, (data, _, _) in once._cold.items()} == {
         a: decode_account(zlib.decompress(data)).mind for a, (data, _, _) in again._cold.items()
     }
-    assert len(once._cold) == 4
+    assert len(once._cold) == len({decision.account_id for _, decision in decisions if not isinstance(decision, Tuning)}) >= 3
     assert once.tuned == again.tuned == {"alert_budget": "4", "prior_file": PRIOR, "cooldown_h": "9"}
     assert once.judge.pack() == again.judge.pack() != Book(0, 1, SETTINGS).judge.pack()
 
