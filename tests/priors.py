@@ -9,7 +9,7 @@ import msgspec
 from pipeline.scoring.prior import FILE, PriorFile, detector_digest, write_prior
 
 
-def refitted(**changes: float | list[int]) -> bytes:
+def refitted(**changes: float) -> bytes:
     """The package's own prior with other numbers, counted by this detector."""
     shipped = msgspec.json.decode((files("pipeline.scoring") / FILE).read_bytes(), type=PriorFile)
     return write_prior(msgspec.structs.replace(shipped, detector=detector_digest(), **changes))

@@ -4,7 +4,7 @@ Sources are the package's own parametric generator and, with `--data`, workloads
 the tune half, so none of the archetypes, tenants, texts, templates and rhythms that the judge half keeps to itself. Nearly all
 populations have traits of archetypes crossed (`evaluate.crossing`) and habits of their own (`evaluate.foreign`), one in three a source
 of their own in which honest lives change as well (`evaluate.drawn`), so that trees learn traits, neither the named choreographies
-nor the habits and the calm of two sources. Three in seven are worlds by other hands (`lab.worlds`): full of honest accounts that look
+nor the habits and the calm of two sources. One in five is a world by other hands (`lab.worlds`): full of honest accounts that look
 alarming in ways that we had not thought of. Each teaches a second time as a gateway shows it that tells less (`UNTOLD`).
 The bars of the prior are counted on populations of ours that the trees did not see, half of them with habits as new to the trees as
 a user's.

@@ -24,22 +24,25 @@ from pipeline.lab.evaluate.split import Split
 from pipeline.lab.rehearsal import cast, rehearse, total
 from pipeline.lab.teach import world_history
 from pipeline.lab.worlds.authors import AUTHORS
-from pipeline.scoring.calibration import Measure
-from pipeline.scoring.prior import shipped_prior, sparse
-from tests.lab import campus, harbour
-from tests.priors import refitted
+from tests.lab import campus, forge, harbour, province, town, workshop
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pipeline.events.alert import Alert
     from pipeline.lab.worlds.world import World
 
 CUSTOMERS, DAYS = 48, 2
-MORE = dict.fromkeys(("forge", "province", "campus", "harbour"), 96)
+MORE = dict.fromkeys(("campus", "forge", "harbour", "province"), 96)
 """Customers where some of them are the attackers: fewer would not be of all kinds."""
 EPOCH_MS = 1_772_409_600_000
-WORLDS = {**AUTHORS, "campus": campus.world, "harbour": harbour.world}
+WORLDS = {
+    **AUTHORS,
+    "campus": campus.world,
+    "forge": forge.world,
+    "harbour": harbour.world,
+    "province": province.world,
+    "town": town.world,
+    "workshop": workshop.world,
+}
 authors = pytest.mark.parametrize("author", WORLDS)
 
 
@@ -85,10 +88,9 @@ def test_all_kinds_attack_and_only_attackers_are_hostile(author: str) -> None:
     assert (hostile <= blocks.requests).all()
 
 
-@pytest.mark.parametrize(("author", "least", "most"), [("campus", 0.6, 4), ("harbour", 0.15, 2)])
-def test_a_world_that_never_taught_has_its_attackers_found_and_few_customers_accused(author: str, least: float, most: int) -> None:
+def test_a_world_that_never_taught_has_most_attackers_found_and_few_customers_accused() -> None:
     """Half of its honest sorts look alarming on purpose; the budget of 1 is not held there (docs/evaluation.md)."""
-    world = WORLDS[author](5, load_parametric(), Split.JUDGE, 96, 6)
+    world = workshop.world(5, load_parametric(), Split.JUDGE, 60, 6)
     opened: dict[str, int] = {}
 
     def note(alert: Alert) -> None:
@@ -100,22 +102,18 @@ def test_a_world_that_never_taught_has_its_attackers_found_and_few_customers_acc
     backtest.finish()
     accused = [world.sorts[a] for a in opened if a not in world.attackers]
     found = [a for a in world.attackers if a in opened]
-    assert len(found) >= least * len(world.attackers), found
-    assert len(accused) <= most, accused
+    assert len(found) >= 0.6 * len(world.attackers), found
+    assert len(accused) <= 8, accused
 
 
-def test_an_analyst_who_rules_on_every_alert_reads_fewer_in_vain(tmp_path: Path) -> None:
-    """Three worlds in turn that never taught, whose prior is of calmer customers, so that the budget is overspent.
+def test_an_analyst_who_rules_on_every_alert_reads_fewer_in_vain() -> None:
+    """Three worlds in turn that never taught, where the budget is overspent; verdicts come twelve hours after an alert.
 
-    Verdicts come twelve hours after an alert. Eight days are short: most customers are there from the first day on.
+    Eight days are short: most customers are there from the first day on (docs/evaluation.md has longer ones).
     """
-    reached = shipped_prior().counts[Measure.LEVEL]
-    calmer = tmp_path / "prior.json"
-    calmer.write_bytes(refitted(level=sparse(np.array([reached[:5].sum(), *reached[5:]]))))
-    settings = DetectSettings(prior_file=calmer)
-    fleet = [cast(campus.world(seed, load_parametric(), Split.JUDGE, 96, 8)) for seed in (7, 8, 9)]
-    silent, ruled = (total(rehearse(fleet, settings, after)) for after in (None, DAY_MS // 2))
-    assert silent.accused >= 8, "nothing to be seen here"
+    fleet = [cast(town.world(seed, load_parametric(), Split.JUDGE, 60, 8)) for seed in (7, 8, 9)]
+    silent, ruled = (total(rehearse(fleet, DetectSettings(), after)) for after in (None, DAY_MS // 2))
+    assert silent.accused >= 20, "nothing to be seen here"
     assert ruled.accused <= 0.8 * silent.accused
     assert ruled.found >= 0.75 * silent.found
     assert ruled._replace(accused=0, found=0) == silent._replace(accused=0, found=0)

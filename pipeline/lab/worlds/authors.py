@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.lab.worlds import enterprise, exchange, forge, province, town, workshop
+from pipeline.lab.worlds import enterprise, exchange
 
 if TYPE_CHECKING:
     from pipeline.lab.worlds.world import Author
 
-AUTHORS: dict[str, Author] = {
-    "enterprise": enterprise.world,
-    "exchange": exchange.world,
-    "forge": forge.world,
-    "province": province.world,
-    "town": town.world,
-    "workshop": workshop.world,
-}
+AUTHORS: dict[str, Author] = {"enterprise": enterprise.world, "exchange": exchange.world}
 """Those that ship. They teach."""
 SIZE = (90, 12)
 """Customers and days of a world."""
