@@ -5,9 +5,8 @@ the tune half, so none of the archetypes, tenants, texts, templates and rhythms 
 populations have traits of archetypes crossed (`evaluate.crossing`) and habits of their own (`evaluate.foreign`), one in three a source
 of their own in which honest lives change as well (`evaluate.drawn`), so that trees learn traits, neither the named choreographies
 nor the habits and the calm of two sources. One in five is a world by other hands (`lab.worlds`): full of honest accounts that look
-alarming in ways that we had not thought of. Each teaches a second time as a gateway shows it that tells less (`UNTOLD`).
-The bars of the prior are counted on populations of ours that the trees did not see, half of them with habits as new to the trees as
-a user's.
+alarming in ways that we had not thought of. All teach kinds a second time, as gateways show them that tell less (`UNTOLD`). The bars of
+the prior are counted on populations of ours that the trees did not see, half of them with habits as new to the trees as a user's.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from pipeline.lab.evaluate.workloads import workload
 from pipeline.lab.prior import History, Player, fit, play
 from pipeline.lab.simulate.dice import Dice, generator
 from pipeline.lab.worlds.authors import AUTHORS, SIZE
-from pipeline.scoring.inputs import CHANGE_NAMES, KIND_NAMES, LEVEL_NAMES, MIN_REQUESTS, change_inputs, kind_inputs, level_inputs, needs
+from pipeline.scoring.inputs import KIND_NAMES, MIN_REQUESTS, change_inputs, kind_inputs, level_inputs, needs
 from pipeline.scoring.kinds import INDEX, KINDS
 from pipeline.scoring.levels import look_in
 from pipeline.scoring.prior import FILE as PRIOR_FILE
@@ -85,7 +84,7 @@ LEVEL = Shape(400, 0.04, 16, 6, 30, 0.12)
 KIND = Shape(40, 0.12, 8, 4, 60, 0.3)
 """Few and shallow: more of them learn the authors of the examples (docs/decisions/0071)."""
 UNTOLD = (frozenset({"prompt"}), frozenset({"origin", "sign_up"}), frozenset({"prompt", "origin", "sign_up"}))
-"""What other gateways do not tell (`Feature.needs`): populations teach again without one of these, in turn (docs/decisions/0072)."""
+"""What other gateways do not tell (`Feature.needs`): populations teach kinds again without one of these, in turn (docs/decisions/0072)."""
 _NAMED_BY = 20
 """First blocks of an attack that teach what kind it is: an alert is named when it opens."""
 
@@ -185,16 +184,8 @@ def examples(blocks: Blocks, hostile: NDArray[np.int64], kinds: NDArray[np.int64
 
 
 def without(taught: Lesson, untold: frozenset[str]) -> Lesson:
-    """The same examples as a gateway shows them that does not tell these."""
-    return taught._replace(
-        change=_hidden(taught.change, CHANGE_NAMES, untold),
-        level=_hidden(taught.level, LEVEL_NAMES, untold),
-        kind=_hidden(taught.kind, KIND_NAMES, untold),
-    )
-
-
-def _hidden(rows: NDArray[np.float32], names: tuple[str, ...], untold: frozenset[str]) -> NDArray[np.float32]:
-    return np.where([needs(name, untold) for name in names], np.float32(np.nan), rows)
+    """The same examples of kinds as a gateway shows them that does not tell these."""
+    return taught._replace(kind=np.where([needs(name, untold) for name in KIND_NAMES], np.float32(np.nan), taught.kind))
 
 
 def _nth(slots: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -262,9 +253,9 @@ def _arrays(nodes: list[Any], base: float) -> Trees:
 
 def teach(lessons: list[Lesson]) -> Taught:
     """The ensembles of these examples."""
+    change = boost(np.concatenate([x.change for x in lessons]), np.concatenate([x.change_is for x in lessons]), CHANGE)
+    level = boost(np.concatenate([x.level for x in lessons]), np.concatenate([x.level_is for x in lessons]), LEVEL)
     twice = [*lessons, *(without(x, UNTOLD[i % len(UNTOLD)]) for i, x in enumerate(lessons))]
-    change = boost(np.concatenate([x.change for x in twice]), np.concatenate([x.change_is for x in twice]), CHANGE)
-    level = boost(np.concatenate([x.level for x in twice]), np.concatenate([x.level_is for x in twice]), LEVEL)
     rows, kind = np.concatenate([x.kind for x in twice]), np.concatenate([x.kind_is for x in twice])
     return Taught(change, level, boost_kinds(rows, kind, KIND))
 

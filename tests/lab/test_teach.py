@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.lab.teach import UNTOLD, Lesson, Shape, _nth, boost_kinds, without
-from pipeline.scoring.inputs import CHANGE_NAMES, KIND_NAMES, LEVEL_NAMES
+from pipeline.scoring.inputs import KIND_NAMES
 from pipeline.scoring.kinds import KINDS
 from pipeline.scoring.trees import log_odds
 
@@ -42,22 +42,21 @@ def test_blocks_are_numbered_within_their_account() -> None:
     assert _nth(np.zeros(0, np.int32)).tolist() == []
 
 
-def test_a_lesson_told_again_lacks_what_a_gateway_does_not_tell() -> None:
+def test_kinds_told_again_lack_what_a_gateway_does_not_tell() -> None:
     """Its change against the usual too; volumes, answers and labels stay, and the first lesson is as it was."""
     rng = np.random.default_rng(8)
-    rows = [rng.normal(size=(9, len(names))).astype(np.float32) for names in (CHANGE_NAMES, LEVEL_NAMES, KIND_NAMES)]
-    first = Lesson(rows[0], rng.random(9) < 0.5, rows[1], rng.random(9) < 0.5, rows[2], rng.integers(0, 8, 9).astype(np.int8))
+    none, rows = np.zeros((0, 1), np.float32), rng.normal(size=(9, len(KIND_NAMES))).astype(np.float32)
+    first = Lesson(none, np.zeros(0, np.bool_), none, np.zeros(0, np.bool_), rows, rng.integers(0, 8, 9).astype(np.int8))
     for sorts, gone, kept in (
-        (UNTOLD[0], {"similarity", "change:similarity", "life_similarity"}, {"keys", "life_pace", "requests", "jump:tokens_hour"}),
+        (UNTOLD[0], {"similarity", "change:similarity", "life_similarity"}, {"keys", "life_pace", "requests"}),
         (UNTOLD[1], {"keys", "change:keys", "life_keys", "life_pace"}, {"similarity", "output_length", "change:output_length"}),
         (UNTOLD[2], {"keys", "similarity"}, {"output_length", "life_output_length"}),
     ):
         again = without(first, sorts)
-        for told, untold, names in zip(first[::2], again[::2], (CHANGE_NAMES, LEVEL_NAMES, KIND_NAMES), strict=True):
-            missing = {name for name, column in zip(names, untold.T, strict=True) if np.isnan(column).all()}
-            assert gone & set(names) <= missing
-            assert not kept & missing
-            stays = [name not in missing for name in names]
-            assert np.array_equal(told[:, stays], untold[:, stays])
-            assert not np.isnan(told).any()
-        assert all(np.array_equal(a, b) for a, b in zip(first[1::2], again[1::2], strict=True))
+        missing = {name for name, column in zip(KIND_NAMES, again.kind.T, strict=True) if np.isnan(column).all()}
+        assert gone <= missing
+        assert not kept & missing
+        stays = [name not in missing for name in KIND_NAMES]
+        assert np.array_equal(again.kind[:, stays], rows[:, stays])
+        assert again.kind_is is first.kind_is
+    assert not np.isnan(first.kind).any()
