@@ -15,6 +15,7 @@ import argparse
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -32,7 +33,7 @@ from pipeline.lab.evaluate.workloads import workload
 from pipeline.lab.prior import History, Player, fit, play
 from pipeline.lab.simulate.dice import Dice, generator
 from pipeline.lab.worlds.authors import AUTHORS, SIZE
-from pipeline.scoring.inputs import KIND_NAMES, MIN_REQUESTS, change_inputs, kind_inputs, level_inputs, needs
+from pipeline.scoring.inputs import KIND_NAMES, MIN_REQUESTS, UNTOLD, change_inputs, kind_inputs, level_inputs, needs
 from pipeline.scoring.kinds import INDEX, KINDS
 from pipeline.scoring.levels import look_in
 from pipeline.scoring.prior import FILE as PRIOR_FILE
@@ -83,8 +84,6 @@ LEVEL = Shape(400, 0.04, 16, 6, 30, 0.12)
 """Many small steps, each seeing a few inputs: what finds archetypes that were kept out (docs/decisions/0015)."""
 KIND = Shape(40, 0.12, 8, 4, 60, 0.3)
 """Few and shallow: more of them learn the authors of the examples (docs/decisions/0071)."""
-UNTOLD = (frozenset({"prompt"}), frozenset({"origin", "sign_up"}), frozenset({"prompt", "origin", "sign_up"}))
-"""What other gateways do not tell (`Feature.needs`): populations teach kinds again without one of these, in turn (docs/decisions/0072)."""
 _NAMED_BY = 20
 """First blocks of an attack that teach what kind it is: an alert is named when it opens."""
 
@@ -252,10 +251,10 @@ def _arrays(nodes: list[Any], base: float) -> Trees:
 
 
 def teach(lessons: list[Lesson]) -> Taught:
-    """The ensembles of these examples."""
+    """The ensembles of these examples; kinds are taught again without what gateways do not tell, in turn (docs/decisions/0072)."""
     change = boost(np.concatenate([x.change for x in lessons]), np.concatenate([x.change_is for x in lessons]), CHANGE)
     level = boost(np.concatenate([x.level for x in lessons]), np.concatenate([x.level_is for x in lessons]), LEVEL)
-    twice = [*lessons, *(without(x, UNTOLD[i % len(UNTOLD)]) for i, x in enumerate(lessons))]
+    twice = [*lessons, *map(without, lessons, cycle(UNTOLD.values()))]
     rows, kind = np.concatenate([x.kind for x in twice]), np.concatenate([x.kind_is for x in twice])
     return Taught(change, level, boost_kinds(rows, kind, KIND))
 

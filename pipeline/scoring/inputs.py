@@ -33,6 +33,13 @@ _SHORT, _LONG = (np.array([INDEX[pair[i]] for pair in _JUMPS]) for i in (0, 1))
 MIN_REQUESTS = 5
 """Smaller blocks (what a day left behind) say nothing about an account."""
 
+UNTOLD = {
+    "prompts": frozenset({"prompt"}),
+    "origins and sign-up": frozenset({"origin", "sign_up"}),
+    "prompts, origins and sign-up": frozenset({"prompt", "origin", "sign_up"}),
+}
+"""What gateways do not tell, in words → the sorts of field (`Feature.needs`)."""
+
 _BLOCK_NAMES = tuple(FEATURES[i].name for i in BLOCK)
 _CHANGE_NAMES = tuple(f"change:{FEATURES[i].name}" for i in USUAL_COLUMNS)
 _JUMP_NAMES = tuple(f"jump:{short}" for short, _ in _JUMPS)
@@ -69,22 +76,22 @@ def kind_inputs(vector: NDArray[np.float64], totals: NDArray[np.int64]) -> NDArr
     return np.concatenate((vector[:, BLOCK], _change(vector), vector[:, LIFE], _requests(totals)), axis=1)
 
 
+def _source(name: str) -> tuple[int, bool]:
+    """Feature index (−1: none) of an input, and whether it speaks of the account's own past."""
+    what, _, feature = name.rpartition(":")
+    return INDEX.get(feature, -1), what == "change"
+
+
 def feature_of(name: str) -> Feature | None:
     """What an input is read from; None: no feature."""
-    at = INDEX.get(name.rpartition(":")[2])
-    return None if at is None else FEATURES[at]
+    at, _ = _source(name)
+    return FEATURES[at] if at >= 0 else None
 
 
 def needs(name: str, sorts: frozenset[str]) -> bool:
     """Whether an input is missing at a gateway that tells none of these sorts of field (`Feature.needs`)."""
     feature = feature_of(name)
     return feature is not None and not sorts.isdisjoint(feature.needs)
-
-
-def _source(name: str) -> tuple[int, bool]:
-    """Feature index (−1: none) of an input, and whether it speaks of the account's own past."""
-    what, _, feature = name.rpartition(":")
-    return INDEX.get(feature, -1), what == "change"
 
 
 CHANGE_SOURCES = tuple(map(_source, CHANGE_NAMES))

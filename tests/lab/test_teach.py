@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.lab.teach import UNTOLD, Lesson, Shape, _nth, boost_kinds, without
-from pipeline.scoring.inputs import KIND_NAMES
+from pipeline.lab.teach import Lesson, Shape, _nth, boost_kinds, without
+from pipeline.scoring.inputs import KIND_NAMES, UNTOLD
 from pipeline.scoring.kinds import KINDS
 from pipeline.scoring.trees import log_odds
 
@@ -47,10 +47,11 @@ def test_kinds_told_again_lack_what_a_gateway_does_not_tell() -> None:
     rng = np.random.default_rng(8)
     none, rows = np.zeros((0, 1), np.float32), rng.normal(size=(9, len(KIND_NAMES))).astype(np.float32)
     first = Lesson(none, np.zeros(0, np.bool_), none, np.zeros(0, np.bool_), rows, rng.integers(0, 8, 9).astype(np.int8))
+    prompts, origins, both = UNTOLD.values()
     for sorts, gone, kept in (
-        (UNTOLD[0], {"similarity", "change:similarity", "life_similarity"}, {"keys", "life_pace", "requests"}),
-        (UNTOLD[1], {"keys", "change:keys", "life_keys", "life_pace"}, {"similarity", "output_length", "change:output_length"}),
-        (UNTOLD[2], {"keys", "similarity"}, {"output_length", "life_output_length"}),
+        (prompts, {"similarity", "change:similarity", "life_similarity"}, {"keys", "life_pace", "requests"}),
+        (origins, {"keys", "change:keys", "life_keys", "life_pace"}, {"similarity", "output_length", "change:output_length"}),
+        (both, {"keys", "similarity"}, {"output_length", "life_output_length"}),
     ):
         again = without(first, sorts)
         missing = {name for name, column in zip(KIND_NAMES, again.kind.T, strict=True) if np.isnan(column).all()}

@@ -22,7 +22,7 @@ from pipeline.lab.evaluate.summary import attacks, units_of
 from pipeline.lab.evaluate.tape import record, replay
 from pipeline.scoring import bars, judge
 from pipeline.scoring.calibration import Measure
-from pipeline.scoring.inputs import CHANGE_NAMES, KIND_NAMES, LEVEL_NAMES, feature_of, needs
+from pipeline.scoring.inputs import CHANGE_NAMES, KIND_NAMES, LEVEL_NAMES, UNTOLD, feature_of, needs
 from pipeline.scoring.taught import Taught, shipped_taught
 
 if TYPE_CHECKING:
@@ -88,9 +88,10 @@ def variants() -> list[Variant]:
     families = [family for family in dict.fromkeys(f.family for f in FEATURES) if family in read]
     return [
         Variant(EVERYTHING, "", "as shipped"),
-        _untold("prompts", "prompt"),
-        _untold("origins and sign-up", "origin", "sign_up"),
-        _untold("prompts, origins and sign-up", "prompt", "origin", "sign_up"),
+        *(
+            Variant(words, "untold", "what a gateway has that does not tell them", cut=partial(without, off=partial(needs, sorts=sorts)))
+            for words, sorts in UNTOLD.items()
+        ),
         Variant("CHANGE", "layer", "evidence against the own past", cut=lambda taught: taught._replace(change=_silent(taught.change))),
         Variant("LEVEL", "layer", "looks at the life so far", cut=lambda taught: taught._replace(level=_silent(taught.level))),
         Variant("patient sum", "layer", "CHANGE that weak excesses reach if they last", silent=Measure.PATIENT),
@@ -104,12 +105,6 @@ def variants() -> list[Variant]:
         Variant("storm brake", "layer", "folding of alerts alike", settings=(("storm_factor", 0.0),)),
         *(Variant(f, "family", _members(f), cut=partial(without, off=lambda name, f=f: _family(name) == f)) for f in families),  # type: ignore[misc]  # a default binds the loop's value
     ]
-
-
-def _untold(name: str, *sorts: str) -> Variant:
-    return Variant(
-        name, "untold", "what a gateway has that does not tell them", cut=partial(without, off=partial(needs, sorts=frozenset(sorts)))
-    )
 
 
 def _family(name: str) -> str:
